@@ -1,0 +1,220 @@
+//! `account/*`: who is signed in, signing in and out, limits.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Empty, method};
+use crate::WireError;
+
+method! {
+    /// Who is signed in. Costs nothing unless `probe` is asked for.
+    Read = "account/read", ReadParams => ReadResult
+}
+method! {
+    /// Starts a login, or joins the one that is pending: all callers share it.
+    LoginStart = "account/login/start", LoginStartParams => LoginStartResult
+}
+method! {
+    /// Ends a pending login. The stored login stays as it is.
+    LoginCancel = "account/login/cancel", LoginCancelParams => Empty
+}
+method! {
+    /// Revokes the login at the issuer, as far as it can be reached, and removes it here.
+    Logout = "account/logout", Empty => LogoutResult
+}
+method! {
+    /// The limits as last seen in any answer; asked anew with `refresh`.
+    RateLimitsRead = "account/rateLimits/read", RateLimitsParams => RateLimitsResult
+}
+
+/// Notification: a login that this session started or joined has ended; see [`LoginCompleted`].
+pub const LOGIN_COMPLETED: &str = "account/login/completed";
+
+/// See [`Read`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReadParams {
+    /// Also try the token and the backend: one small request, no paid turn.
+    pub probe: bool,
+}
+
+/// See [`Read`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadResult {
+    /// How the login stands.
+    pub status: LoginStatus,
+    /// Who it is; `null` when nobody is signed in.
+    pub account: Option<Account>,
+    /// Unix seconds at which the access token ends; `null` when unknown.
+    pub expires_at: Option<u64>,
+    /// Whether the daemon can renew the login by itself.
+    pub can_refresh: bool,
+    /// What to know about the login, such as why it cannot be renewed.
+    pub note: Option<String>,
+    /// Where the login is kept.
+    pub credential_file: String,
+    /// A login that is under way.
+    pub pending_login: Option<LoginStartResult>,
+    /// Present when `probe` was asked for.
+    pub probe: Option<Probe>,
+}
+
+/// How a login stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginStatus {
+    /// Nobody is signed in.
+    NotAuthenticated,
+    /// The access token is good.
+    Authenticated,
+    /// The access token ends soon or has ended; the next question renews it first.
+    NeedsRefresh,
+    /// The access token has ended and cannot be renewed.
+    Expired,
+    /// The credential file cannot be read; `note` says why. It was left untouched.
+    Unreadable,
+    /// A state that this build does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Who is signed in, from the token's claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Account {
+    /// `chatgpt_account_id`.
+    pub account_id: Option<String>,
+    /// E-mail.
+    pub email: Option<String>,
+    /// `chatgpt_plan_type`, such as `plus`.
+    pub plan_type: Option<String>,
+}
+
+/// What a probe found. Each step is tried only when the one before it went well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    /// Somebody is signed in.
+    pub authenticated: bool,
+    /// The token could be had, renewed if need be, and the backend accepted it.
+    pub token_valid: bool,
+    /// The backend answered.
+    pub backend_reachable: bool,
+    /// Milliseconds for the whole probe.
+    pub took_ms: u64,
+    /// What went wrong, if anything did.
+    pub error: Option<WireError>,
+}
+
+/// See [`LoginStart`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoginStartParams {
+    /// Let the daemon open a browser on the asking session's screen.
+    pub open_browser: bool,
+}
+
+/// A login that waits for its person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginStartResult {
+    /// Names this login.
+    pub login_id: String,
+    /// The link to open in a browser on this machine.
+    pub auth_url: String,
+    /// Unix seconds at which the daemon stops waiting.
+    pub expires_at: u64,
+    /// Whether a browser was opened; false when none was asked for or none could be.
+    pub browser_opened: bool,
+}
+
+/// See [`LoginCancel`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginCancelParams {
+    /// Which login.
+    pub login_id: String,
+}
+
+/// See [`LOGIN_COMPLETED`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginCompleted {
+    /// Which login.
+    pub login_id: String,
+    /// Whether it led to a stored login.
+    pub success: bool,
+    /// Who signed in.
+    pub account: Option<Account>,
+    /// Why it failed; the login from before, if any, is still in force.
+    pub error: Option<WireError>,
+}
+
+/// See [`Logout`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogoutResult {
+    /// Whether there was a login to remove.
+    pub was_signed_in: bool,
+    /// Whether the issuer confirmed the revocation.
+    pub revoked: bool,
+    /// Why it did not, if it was asked.
+    pub note: Option<String>,
+}
+
+/// See [`RateLimitsRead`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RateLimitsParams {
+    /// Ask the backend first: one small request that uses nothing of the plan (WIRE §9.4). It fails when nobody is signed
+    /// in or the backend does not answer.
+    pub refresh: bool,
+}
+
+/// See [`RateLimitsRead`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitsResult {
+    /// One entry per limit the backend has named so far.
+    pub rate_limits: Vec<RateLimit>,
+}
+
+/// One limit of the account.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RateLimit {
+    /// `codex` for the plan's own limit, else the name of a further one.
+    pub limit_id: String,
+    /// The backend's name for people.
+    pub limit_name: Option<String>,
+    /// The short window, usually 5 hours.
+    pub primary: Option<RateLimitWindow>,
+    /// The long window, usually a week.
+    pub secondary: Option<RateLimitWindow>,
+    /// Credits that go on when the windows are used up; `null` where the backend does not tell.
+    pub credits: Option<Credits>,
+}
+
+/// Bought credits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Credits {
+    /// Any left.
+    pub has_credits: bool,
+    /// Without bound.
+    pub unlimited: bool,
+    /// What is left, as the backend writes it.
+    pub balance: Option<String>,
+}
+
+/// A window of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimitWindow {
+    /// Percent used, 0 to 100.
+    pub used_percent: f64,
+    /// The window's length in minutes.
+    pub window_minutes: Option<u64>,
+    /// Unix seconds at which it starts anew.
+    pub resets_at: Option<u64>,
+}

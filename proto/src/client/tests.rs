@@ -1,0 +1,81 @@
+//! The client against a scripted daemon.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::fd::AsFd as _;
+use std::thread;
+
+use serde_json::json;
+
+use super::*;
+use crate::api::turn::{Interrupt, InterruptParams, Start, StartParams};
+use crate::api::{Empty, model};
+use crate::version::ProtocolVersion;
+
+/// No test needs a tenth of it.
+const SOON: Duration = Duration::from_secs(20);
+
+fn pair() -> (Client, UnixStream) {
+    let (ours, daemon) = UnixStream::pair().unwrap();
+    let welcome = Welcome {
+        protocol: ProtocolVersion(1),
+        build: "0.1.0".to_owned(),
+        pid: 1,
+        nonce: Nonce::from("run"),
+        warnings: Vec::new(),
+    };
+    let buffer = LineBuffer::new(MAX_LINE_BYTES);
+    (Client::from_session(Session { stream: ours, buffer, welcome }), daemon)
+}
+
+fn notification(name: &str) -> Vec<u8> {
+    format!("{}\n", json!(Request::notification(name, json!({})))).into_bytes()
+}
+
+#[test]
+fn a_wait_ends_with_what_comes_with_the_wake_or_at_the_deadline() {
+    let (mut client, mut daemon) = pair();
+    let (wake, mut waker) = UnixStream::pair().unwrap();
+    assert_eq!(client.wait(Some(Instant::now()), Some(wake.as_fd())).unwrap(), Waited::TimedOut);
+    daemon.write_all(&notification("a")).unwrap();
+    let deadline = Some(Instant::now() + SOON);
+    let Waited::Notification(found) = client.wait(deadline, Some(wake.as_fd())).unwrap() else {
+        panic!("a notification")
+    };
+    assert_eq!(found.method, "a");
+    daemon.write_all(&notification("b")).unwrap();
+    waker.write_all(b"!").unwrap();
+    assert_eq!(client.wait(deadline, Some(wake.as_fd())).unwrap(), Waited::Woken);
+}
+
+#[test]
+fn the_answer_to_a_request_that_nobody_waits_for_is_passed_over() {
+    let (mut client, daemon) = pair();
+    let served = thread::spawn(move || {
+        let mut lines = BufReader::new(&daemon).lines();
+        for result in [json!({}), json!({ "models": [], "default": null })] {
+            let request: Request = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+            let answer = json!(Response::ok(request.id.unwrap(), result));
+            (&daemon).write_all(format!("@moved\n{answer}\n").as_bytes()).unwrap();
+        }
+        (&daemon).write_all(&notification("last")).unwrap();
+    });
+    client.send::<Interrupt>(&InterruptParams { turn_id: "t".to_owned() }).unwrap();
+    assert_eq!(client.call::<model::List>(&Empty {}).unwrap().models, []);
+    assert_eq!(client.notification().unwrap().method, "last");
+    served.join().unwrap();
+}
+
+#[test]
+fn only_a_lost_question_is_in_doubt() {
+    let lost = |ask: fn(&mut Client) -> WireError| {
+        let (mut client, daemon) = pair();
+        drop(daemon);
+        ask(&mut client)
+    };
+    let question = lost(|client| client.call::<Start>(&StartParams::default()).unwrap_err());
+    assert_eq!((question.code, question.next_step), (ErrorCode::OutcomeUnknown, Some(NextStep::AskAgain)));
+    let list = lost(|client| client.call::<model::List>(&Empty {}).unwrap_err());
+    assert_eq!((list.code, list.next_step), (ErrorCode::DaemonUnavailable, Some(NextStep::Retry)));
+    let wait = lost(|client| client.notification().unwrap_err());
+    assert_eq!(wait.message, "could not hear from the daemon: it closed the connection");
+}

@@ -1,0 +1,261 @@
+//! From the endpoint to a welcomed session, or to the reason why not.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+
+use crate::caller::{Caller, Waited};
+use crate::dir::{self, DirError};
+use crate::endpoint::Endpoint;
+use crate::hello::{ClientOpening, Hello, Refusal, ServerOpening, Welcome};
+use crate::line::{Line, LineBuffer};
+use crate::peer::Peer;
+use crate::{ErrorCode, MAX_LINE_BYTES, NextStep, Retry, WireError};
+
+/// A daemon answers a hello in well under a millisecond; this covers a loaded machine.
+const WELCOME_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a full backlog is tried again. The daemon stops accepting only while it is out of descriptors or sessions.
+const BACKLOG_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Nothing announces a free place in a listener's backlog.
+const BACKLOG_LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// A welcomed connection.
+#[derive(Debug)]
+pub struct Session {
+    /// The socket, blocking.
+    pub stream: UnixStream,
+    /// Bytes that came after the welcome.
+    pub buffer: LineBuffer,
+    /// What the daemon said of itself.
+    pub welcome: Welcome,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No daemon is there: no socket, or one that nobody listens at.
+    #[error("no daemon is running")]
+    Absent,
+    /// The daemon takes no further connection for now.
+    #[error("could not connect to the daemon: it takes no further connections at the moment")]
+    Busy,
+    /// The runtime directory cannot be trusted.
+    #[error(transparent)]
+    Dir(#[from] DirError),
+    /// Something else lies where the socket should be.
+    #[error("could not use `{}`: it is not a socket of ours", path.display())]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Somebody else listens there. Nothing was sent.
+    #[error("could not use the daemon at `{}`: it runs as user {uid}, not as user {us}", path.display())]
+    ForeignDaemon {
+        /// The socket.
+        path: PathBuf,
+        /// The listener's user.
+        uid: u32,
+        /// The caller.
+        us: u32,
+    },
+    /// The daemon said no.
+    #[error("{}", .0.error.message)]
+    Refused(Box<Refusal>),
+    /// The connection ended before a welcome.
+    #[error("the daemon (process {}) closed the connection without a word", pid.map_or("unknown".to_owned(), |pid| pid.to_string()))]
+    Closed {
+        /// The listener's process.
+        pid: Option<u32>,
+    },
+    /// What came was no welcome.
+    #[error("could not understand the daemon's answer")]
+    Malformed(#[source] Option<serde_json::Error>),
+    /// The client went while a daemon was waited for.
+    #[error("could not open a session: its client has gone")]
+    GivenUp,
+    /// The system failed.
+    #[error("could not talk to the daemon")]
+    Io(#[from] io::Error),
+}
+
+impl ConnectError {
+    /// The same for the wire, with its next step.
+    pub fn to_wire(&self) -> WireError {
+        let unavailable =
+            |step| WireError::daemon(ErrorCode::DaemonUnavailable, Retry::Safe, with_causes(self)).next(step);
+        match self {
+            Self::Refused(refusal) => refusal.error.clone(),
+            Self::Absent | Self::Closed { .. } | Self::Io(_) => unavailable(NextStep::RunDaemon),
+            Self::Busy => unavailable(NextStep::Retry),
+            Self::Dir(_) => {
+                unavailable(NextStep::FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() })
+            }
+            Self::NotASocket { path } | Self::ForeignDaemon { path, .. } => {
+                unavailable(NextStep::FixFile { path: path.display().to_string() })
+            }
+            Self::Malformed(_) => unavailable(NextStep::Upgrade),
+            Self::GivenUp => {
+                WireError::daemon(ErrorCode::Cancelled, Retry::Safe, self.to_string()).next(NextStep::Retry)
+            }
+        }
+    }
+}
+
+/// Connects to a daemon that is there, checks that it is ours, and says hello; waits as long as `caller` does.
+pub fn open(
+    endpoint: &Endpoint,
+    uid: u32,
+    hello: &Hello,
+    caller: &Caller<'_>,
+) -> Result<Session, ConnectError> {
+    let stream = connect(endpoint, uid, caller)?;
+    handshake(stream, hello, caller)
+}
+
+/// Connects and checks both the directory and the listener's user; nothing is sent.
+pub fn connect(endpoint: &Endpoint, uid: u32, caller: &Caller<'_>) -> Result<UnixStream, ConnectError> {
+    match dir::check_private(&endpoint.dir, uid) {
+        Ok(()) => {}
+        Err(DirError::Inspect { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(ConnectError::Absent);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let path = endpoint.socket();
+    let stream = UnixStream::from(connect_patiently(endpoint, uid, caller)?);
+    stream.set_nonblocking(false)?;
+    let peer = Peer::of(&stream)?;
+    if peer.uid != uid {
+        return Err(ConnectError::ForeignDaemon { path, uid: peer.uid, us: uid });
+    }
+    Ok(stream)
+}
+
+fn connect_patiently(endpoint: &Endpoint, uid: u32, caller: &Caller<'_>) -> Result<OwnedFd, ConnectError> {
+    let path = endpoint.socket();
+    let address = SocketAddrUnix::new(&path).map_err(io::Error::from)?;
+    let deadline = Instant::now() + BACKLOG_PATIENCE;
+    loop {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket =
+            socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) => return Ok(socket),
+            Err(rustix::io::Errno::NOENT) => return Err(ConnectError::Absent),
+            // A dead socket and a plain file answer alike: only a look tells them apart.
+            Err(rustix::io::Errno::CONNREFUSED) => return Err(refused_by(path, uid)),
+            // A full backlog: a live daemon, never a stale socket.
+            Err(rustix::io::Errno::AGAIN) if Instant::now() < deadline => {
+                pause(caller, BACKLOG_LOOK_AGAIN)?;
+            }
+            Err(rustix::io::Errno::AGAIN) => return Err(ConnectError::Busy),
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+    }
+}
+
+fn refused_by(path: PathBuf, uid: u32) -> ConnectError {
+    match std::fs::symlink_metadata(&path) {
+        Ok(found) if found.file_type().is_socket() && found.uid() == uid => ConnectError::Absent,
+        Ok(_) => ConnectError::NotASocket { path },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => ConnectError::Absent,
+        Err(error) => error.into(),
+    }
+}
+
+/// Says hello on a connected stream and waits for the welcome.
+pub fn handshake(
+    mut stream: UnixStream,
+    hello: &Hello,
+    caller: &Caller<'_>,
+) -> Result<Session, ConnectError> {
+    let mut line = serde_json::to_vec(&ClientOpening::Hello(hello.clone())).map_err(io::Error::from)?;
+    line.push(b'\n');
+    // A daemon that refuses before it reads may be gone already; what it said is still to be read.
+    let sent = stream.write_all(&line);
+    let mut buffer = LineBuffer::new(MAX_LINE_BYTES);
+    let first = match first_line(&mut stream, &mut buffer, caller) {
+        Err(ConnectError::Closed { pid }) => {
+            sent?;
+            return Err(ConnectError::Closed { pid });
+        }
+        other => other?,
+    };
+    match serde_json::from_slice(&first).map_err(|error| ConnectError::Malformed(Some(error)))? {
+        ServerOpening::Welcome(welcome) => Ok(Session { stream, buffer, welcome }),
+        ServerOpening::Refusal(refusal) => Err(ConnectError::Refused(Box::new(refusal))),
+    }
+}
+
+fn first_line(
+    stream: &mut UnixStream,
+    buffer: &mut LineBuffer,
+    caller: &Caller<'_>,
+) -> Result<Vec<u8>, ConnectError> {
+    let deadline = Instant::now() + WELCOME_PATIENCE;
+    let mut bytes = [0_u8; 4096];
+    loop {
+        if !wait_readable(caller, stream, deadline)? {
+            return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+        }
+        let read = match stream.read(&mut bytes) {
+            Ok(0) => {
+                return Err(ConnectError::Closed { pid: Peer::of(stream).ok().and_then(|peer| peer.pid) });
+            }
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                return Err(ConnectError::Closed { pid: Peer::of(stream).ok().and_then(|peer| peer.pid) });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        buffer.push(&bytes[..read]);
+        match buffer.pop() {
+            Some(Line::Whole(line)) => return Ok(line),
+            Some(Line::TooLong { .. }) => return Err(ConnectError::Malformed(None)),
+            None => {}
+        }
+    }
+}
+
+/// Waits until `source` can be read (or has ended). False: the time is up.
+pub(crate) fn wait_readable(
+    caller: &Caller<'_>,
+    source: &impl AsFd,
+    deadline: Instant,
+) -> Result<bool, ConnectError> {
+    match caller.wait(Some(source.as_fd()), deadline)? {
+        Waited::Ready => Ok(true),
+        Waited::TimedOut => Ok(false),
+        Waited::GivenUp => Err(ConnectError::GivenUp),
+    }
+}
+
+/// Waits without an event to wait for. With no time at all it is only a look whether the client is still there.
+pub(crate) fn pause(caller: &Caller<'_>, time: Duration) -> Result<(), ConnectError> {
+    match caller.wait(None, Instant::now() + time)? {
+        Waited::Ready | Waited::TimedOut => Ok(()),
+        Waited::GivenUp => Err(ConnectError::GivenUp),
+    }
+}
+
+/// An error with its causes, once each: `could not x: cause: cause`.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,128 @@
+//! The runtime directory: ours alone, or not used at all.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+/// Why a directory is not used. Nothing in it is touched.
+#[derive(Debug, thiserror::Error)]
+pub enum DirError {
+    /// It could not be made.
+    #[error("could not create `{}`", path.display())]
+    Create {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It could not be looked at.
+    #[error("could not inspect `{}`", path.display())]
+    Inspect {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is a file, or a link that somebody could turn elsewhere.
+    #[error("could not use `{}`: it is not a directory (links are not followed)", path.display())]
+    NotADirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It belongs to somebody else.
+    #[error("could not use `{}`: it belongs to user {owner}, not to user {us}", path.display())]
+    ForeignOwner {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// The caller.
+        us: u32,
+    },
+    /// Others may enter it.
+    #[error("could not use `{}`: its mode is {mode:04o} and others may enter; run `chmod 700` on it", path.display())]
+    TooOpen {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+/// Makes the directory with mode 0700 when it is absent (and its parents with the default mode), then checks that it is
+/// a real directory, ours, and closed to everybody else.
+pub fn ensure_private(path: &Path, uid: u32) -> Result<(), DirError> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)
+            .map_err(|source| DirError::Create { path: parent.to_owned(), source })?;
+    }
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(source) => return Err(DirError::Create { path: path.to_owned(), source }),
+    }
+    check_private(path, uid)
+}
+
+/// The check alone: for a client, which uses what the daemon made.
+pub fn check_private(path: &Path, uid: u32) -> Result<(), DirError> {
+    let found = std::fs::symlink_metadata(path)
+        .map_err(|source| DirError::Inspect { path: path.to_owned(), source })?;
+    let mode = found.mode() & 0o7777;
+    if !found.is_dir() {
+        return Err(DirError::NotADirectory { path: path.to_owned() });
+    }
+    if found.uid() != uid {
+        return Err(DirError::ForeignOwner { path: path.to_owned(), owner: found.uid(), us: uid });
+    }
+    if mode & 0o077 != 0 {
+        return Err(DirError::TooOpen { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn us() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    #[test]
+    fn a_missing_directory_is_made_for_us_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("a").join("b");
+        ensure_private(&path, us()).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o700);
+        ensure_private(&path, us()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_that_others_may_enter_is_refused() {
+        for mode in [0o701, 0o710, 0o704, 0o750, 0o755, 0o770, 0o777, 0o1777] {
+            let base = tempfile::tempdir().unwrap();
+            std::fs::set_permissions(base.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            let refused = ensure_private(base.path(), us()).unwrap_err();
+            assert!(matches!(refused, DirError::TooOpen { .. }), "{mode:o}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_link_a_file_and_a_foreign_directory_are_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let real = base.path().join("real");
+        ensure_private(&real, us()).unwrap();
+        let link = base.path().join("link");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert!(matches!(ensure_private(&link, us()), Err(DirError::NotADirectory { .. })));
+        let file = base.path().join("file");
+        std::fs::File::create(&file).unwrap();
+        assert!(matches!(ensure_private(&file, us()), Err(DirError::NotADirectory { .. })));
+        assert!(matches!(ensure_private(&real, us() + 1), Err(DirError::ForeignOwner { .. })));
+    }
+}

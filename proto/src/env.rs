@@ -1,0 +1,224 @@
+//! What of the environment decides where things are, read once and passed on as a value.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::hello::SESSION_ENV;
+
+/// The folder name under every base directory.
+pub const APP: &str = "codex-oauth";
+
+/// A snapshot of what decides places. Pure functions take it, so that a test can write one down.
+#[derive(Clone, Debug, Default)]
+pub struct Env {
+    /// The caller's user id.
+    pub uid: u32,
+    /// Its home folder.
+    pub home: Option<PathBuf>,
+    /// `/run/user/<uid>`, when it exists and belongs to the caller. Looked up by uid and not through
+    /// `XDG_RUNTIME_DIR`: a caller under cron or `su` lacks the variable and would raise a second daemon.
+    pub run_user: Option<PathBuf>,
+    vars: BTreeMap<String, OsString>,
+}
+
+/// A place could not be worked out.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum EnvError {
+    /// Neither the variable nor a home folder says where.
+    #[error("could not tell where {what} belongs: no home folder is known; set HOME or {variable}")]
+    NoHome {
+        /// What was looked for.
+        what: &'static str,
+        /// The variable that would say it.
+        variable: &'static str,
+    },
+    /// A relative path would mean another place for each working directory.
+    #[error("could not use {variable}=`{}`: it must be an absolute path", value.display())]
+    NotAbsolute {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: PathBuf,
+    },
+}
+
+impl Env {
+    /// The calling process's own.
+    #[cfg(unix)]
+    pub fn from_process() -> Self {
+        let uid = rustix::process::geteuid().as_raw();
+        let vars = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        Self {
+            uid,
+            home: std::env::home_dir().filter(|home| home.is_absolute()),
+            run_user: run_user(uid),
+            vars: vars.collect(),
+        }
+    }
+
+    /// One written down: no variables.
+    pub fn new(uid: u32, home: Option<PathBuf>, run_user: Option<PathBuf>) -> Self {
+        Self { uid, home, run_user, vars: BTreeMap::new() }
+    }
+
+    /// The same with one variable set: for tests and for passing a choice on.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.vars.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// A variable that is set, not empty and valid UTF-8.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.vars.get(name)?.to_str().filter(|value| !value.is_empty())
+    }
+
+    /// A variable as the system gave it.
+    pub fn get_os(&self, name: &str) -> Option<&OsString> {
+        self.vars.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// Every variable that has a UTF-8 name.
+    pub(crate) fn vars(&self) -> impl Iterator<Item = (&str, &OsString)> {
+        self.vars.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// `1` means yes; anything else, or nothing, means no.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.get(name) == Some("1")
+    }
+
+    /// The part of the environment that travels in a hello.
+    pub fn session_vars(&self) -> BTreeMap<String, String> {
+        SESSION_ENV.iter().filter_map(|name| Some(((*name).to_owned(), self.get(name)?.to_owned()))).collect()
+    }
+
+    /// Where database and logs live: `CODEX_OAUTH_STATE_DIR`, else the platform's state folder.
+    pub fn state_dir(&self) -> Result<PathBuf, EnvError> {
+        let platform: &[&str] = if cfg!(target_os = "macos") {
+            &["Library", "Application Support", APP]
+        } else {
+            &[".local", "state", APP]
+        };
+        self.dir("the state folder", "CODEX_OAUTH_STATE_DIR", Some("XDG_STATE_HOME"), platform)
+    }
+
+    /// Where `config.toml` lives: `CODEX_OAUTH_CONFIG_DIR`, else the platform's configuration folder.
+    pub fn config_dir(&self) -> Result<PathBuf, EnvError> {
+        self.dir("the configuration", "CODEX_OAUTH_CONFIG_DIR", Some("XDG_CONFIG_HOME"), &[".config", APP])
+    }
+
+    /// The credential file: `CODEX_OAUTH_AUTH_FILE`, else `~/.claude/auth.json`. Links are resolved as far as the path
+    /// exists, so that two spellings of one file are one file.
+    pub fn auth_file(&self) -> Result<PathBuf, EnvError> {
+        let path = match self.absolute("CODEX_OAUTH_AUTH_FILE")? {
+            Some(path) => path,
+            None => self.home_or("the login", "CODEX_OAUTH_AUTH_FILE")?.join(".claude").join("auth.json"),
+        };
+        Ok(canonical(&path))
+    }
+
+    /// An absolute path from a variable, or nothing when it is not set.
+    pub fn absolute(&self, variable: &'static str) -> Result<Option<PathBuf>, EnvError> {
+        match self.get_os(variable).map(PathBuf::from) {
+            Some(value) if !value.is_absolute() => Err(EnvError::NotAbsolute { variable, value }),
+            found => Ok(found),
+        }
+    }
+
+    fn dir(
+        &self,
+        what: &'static str,
+        variable: &'static str,
+        xdg: Option<&str>,
+        under_home: &[&str],
+    ) -> Result<PathBuf, EnvError> {
+        if let Some(path) = self.absolute(variable)? {
+            return Ok(path);
+        }
+        // The XDG specification says to ignore a relative value.
+        let xdg = xdg.and_then(|name| self.get_os(name)).map(PathBuf::from).filter(|path| path.is_absolute());
+        if let (Some(base), false) = (xdg, cfg!(target_os = "macos")) {
+            return Ok(base.join(APP));
+        }
+        Ok(under_home.iter().fold(self.home_or(what, variable)?.to_owned(), |path, part| path.join(part)))
+    }
+
+    fn home_or(&self, what: &'static str, variable: &'static str) -> Result<&Path, EnvError> {
+        self.home.as_deref().ok_or(EnvError::NoHome { what, variable })
+    }
+}
+
+/// Resolves links in the longest part of `path` that exists.
+fn canonical(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => canonical(parent).join(name),
+        _ => path.to_owned(),
+    }
+}
+
+#[cfg(unix)]
+fn run_user(uid: u32) -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt as _;
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let path = PathBuf::from(format!("/run/user/{uid}"));
+    let found = std::fs::symlink_metadata(&path).ok()?;
+    (found.is_dir() && found.uid() == uid).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> Env {
+        Env::new(1000, Some("/home/ada".into()), None)
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn places_follow_the_variables_then_xdg_then_home() {
+        let path = |text: &str| Ok(PathBuf::from(text));
+        assert_eq!(home().state_dir(), path("/home/ada/.local/state/codex-oauth"));
+        assert_eq!(home().with("XDG_STATE_HOME", "/x").state_dir(), path("/x/codex-oauth"));
+        assert_eq!(
+            home().with("XDG_STATE_HOME", "x").state_dir(),
+            path("/home/ada/.local/state/codex-oauth")
+        );
+        assert_eq!(home().with("CODEX_OAUTH_STATE_DIR", "/s").state_dir(), path("/s"));
+        assert_eq!(home().config_dir(), path("/home/ada/.config/codex-oauth"));
+        assert_eq!(home().auth_file(), path("/home/ada/.claude/auth.json"));
+    }
+
+    #[test]
+    fn a_relative_path_is_refused_by_the_name_of_its_variable() {
+        let refused = home().with("CODEX_OAUTH_AUTH_FILE", "auth.json").auth_file().unwrap_err();
+        assert!(refused.to_string().contains("CODEX_OAUTH_AUTH_FILE"));
+    }
+
+    #[test]
+    fn without_a_home_the_error_names_the_variable_to_set() {
+        let refused = Env::default().state_dir().unwrap_err();
+        assert!(refused.to_string().contains("CODEX_OAUTH_STATE_DIR"));
+    }
+
+    #[test]
+    fn only_the_listed_variables_travel() {
+        let env = home().with("DISPLAY", ":0").with("OPENAI_API_KEY", "FAKE").with("HTTPS_PROXY", "http://p");
+        assert_eq!(env.session_vars().into_keys().collect::<Vec<_>>(), ["DISPLAY"]);
+    }
+
+    #[test]
+    fn two_spellings_of_one_file_are_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink(&real, real.join("link")).unwrap();
+        let spelled = home().with("CODEX_OAUTH_AUTH_FILE", real.join("link").join("new.json"));
+        assert_eq!(spelled.auth_file().unwrap(), real.join("new.json"));
+    }
+}

@@ -1,0 +1,356 @@
+//! A session with the daemon, which is started first when none is there: many starters at once, one daemon.
+
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout};
+use std::time::{Duration, Instant};
+
+use crate::caller::Caller;
+use crate::connect::{self, ConnectError, Session, wait_readable, with_causes};
+use crate::dir::{self, DirError};
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::env::{Env, EnvError};
+use crate::hello::{Hello, Role};
+use crate::lock::{self, Acquired, FileLock, LockError};
+use crate::report::StartupReport;
+use crate::spawn::spawn;
+use crate::{BUILD, ErrorCode, NextStep, Nonce, PROTOCOL, Retry, WireError};
+
+/// From finding no daemon to a ready one, waiting for another starter included. A start takes 5 ms; five seconds cover a
+/// cold disk, and stay below the time that an MCP client waits for its server.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a starter gets whose turn came only when its patience was nearly over: a hundred times what a start takes, so that
+/// it finds out the reason itself.
+const LAST_START: Duration = Duration::from_millis(500);
+
+/// Nothing announces a socket that begins to listen.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Nothing announces that a daemon has let go of its lock either, and to find out costs a process.
+const START_AGAIN: Duration = Duration::from_millis(100);
+
+/// When to ask again while a daemon drains. Running answers get 30 s; most are done long before.
+const DRAIN_RETRY_SECONDS: u64 = 5;
+
+/// A report is one short line.
+const REPORT_BYTES: u64 = 64 * 1024;
+
+/// The daemon's file name.
+const DAEMON: &str = if cfg!(windows) { "codex-oauthd.exe" } else { "codex-oauthd" };
+
+/// Where the daemon lies beside an installed command line: `bin/codex-oauth`, `libexec/codex-oauth/codex-oauthd`.
+const LIBEXEC: &str = "../libexec/codex-oauth";
+
+/// Why no daemon could be started.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// No place for the socket.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// No place for a file.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+    /// There is a daemon, or something in its place, and no session with it.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The runtime directory cannot be used.
+    #[error(transparent)]
+    Dir(#[from] DirError),
+    /// `CODEX_OAUTH_NO_SPAWN=1`.
+    #[error("no daemon is running, and CODEX_OAUTH_NO_SPAWN=1 forbids starting one")]
+    NotAllowed,
+    /// No binary to start.
+    #[error("could not find `{DAEMON}`: looked at {}", list(looked_at))]
+    NoBinary {
+        /// The places.
+        looked_at: Vec<PathBuf>,
+    },
+    /// A binary that others could have changed.
+    #[error("could not start `{}`: {reason}", path.display())]
+    Untrusted {
+        /// The binary.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another starter did not finish.
+    #[error("could not start the daemon: another start is under way and has not finished")]
+    Lock(#[source] LockError),
+    /// The process could not be made.
+    #[error("could not start `{}`", path.display())]
+    Spawn {
+        /// The binary.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It ended before it was ready.
+    #[error("could not start the daemon: it ended before it was ready")]
+    Died {
+        /// Where it may have said why.
+        log: Option<PathBuf>,
+    },
+    /// It said nothing in time.
+    #[error("could not start the daemon: none was ready within {} s", START_PATIENCE.as_secs())]
+    Slow,
+    /// The one before holds its lock and answers nobody new.
+    #[error(
+        "could not start the daemon: the one before is still finishing its answers{}",
+        lock::holder(holder)
+    )]
+    Draining {
+        /// What it wrote about itself.
+        holder: String,
+    },
+    /// It said why.
+    #[error("{}", .0.message)]
+    Failed(WireError),
+}
+
+impl LaunchError {
+    /// The same for the wire, with its next step.
+    pub fn to_wire(&self) -> WireError {
+        let unavailable =
+            |step| WireError::daemon(ErrorCode::DaemonUnavailable, Retry::Safe, with_causes(self)).next(step);
+        let configure = |name: &str| NextStep::FixConfiguration { name: name.to_owned() };
+        match self {
+            Self::Connect(error) => error.to_wire(),
+            Self::Failed(error) => error.clone(),
+            Self::Endpoint(_) | Self::Dir(_) => unavailable(configure("CODEX_OAUTH_RUNTIME_DIR")),
+            Self::Env(EnvError::NotAbsolute { variable, .. } | EnvError::NoHome { variable, .. }) => {
+                unavailable(configure(variable))
+            }
+            Self::NotAllowed => unavailable(NextStep::AllowSpawn),
+            Self::NoBinary { .. } | Self::Untrusted { .. } => unavailable(configure("CODEX_OAUTH_DAEMON")),
+            Self::Died { log: Some(log) } => {
+                unavailable(NextStep::ReadLog { path: log.display().to_string() })
+            }
+            Self::Draining { .. } => WireError::daemon(ErrorCode::Draining, Retry::Safe, self.to_string())
+                .next(NextStep::RetryIn { seconds: DRAIN_RETRY_SECONDS }),
+            Self::Lock(_) | Self::Slow => unavailable(NextStep::Retry),
+            Self::Spawn { .. } | Self::Died { log: None } => unavailable(NextStep::RunDaemon),
+        }
+    }
+}
+
+/// The hello of this process.
+pub fn hello(env: &Env, role: Role, nonce: Nonce) -> Result<Hello, EnvError> {
+    Ok(Hello {
+        protocol: PROTOCOL,
+        build: BUILD.to_owned(),
+        role,
+        pid: std::process::id(),
+        cwd: std::env::current_dir().map_or_else(|_| String::new(), |dir| dir.display().to_string()),
+        nonce,
+        next: 1,
+        resume: Vec::new(),
+        auth_file: env.auth_file()?.display().to_string(),
+        env: env.session_vars(),
+    })
+}
+
+/// A session with the running daemon, or with one started now. Waits as long as `caller` does.
+pub fn open_or_start(env: &Env, hello: &Hello, caller: &Caller<'_>) -> Result<Session, LaunchError> {
+    let endpoint = Endpoint::resolve(env)?;
+    let may_start = !env.is_on("CODEX_OAUTH_NO_SPAWN");
+    let open = || connect::open(&endpoint, env.uid, hello, caller);
+    match open() {
+        Err(ConnectError::Absent) if !may_start => return Err(LaunchError::NotAllowed),
+        Err(error) if may_start && makes_way(&error) => {}
+        other => return Ok(other?),
+    }
+    // For a client that has gone none is started.
+    connect::pause(caller, Duration::ZERO)?;
+    let deadline = Instant::now() + START_PATIENCE;
+    let daemon = find_daemon(env)?;
+    dir::ensure_private(&endpoint.dir, env.uid)?;
+    let waited = FileLock::acquire(&endpoint.spawn_lock(), START_PATIENCE, || match open() {
+        Ok(session) => Some(Ok(session)),
+        Err(_) => connect::pause(caller, Duration::ZERO).err().map(Err),
+    });
+    let _starting = match waited.map_err(LaunchError::Lock)? {
+        Acquired::Instead(opened) => return Ok(opened?),
+        Acquired::Lock(lock) => lock,
+    };
+    start_and_open(env, &daemon, open, deadline.max(Instant::now() + LAST_START), caller)
+}
+
+/// Starts daemons until one is ready or another one answers. The caller holds the spawn lock.
+fn start_and_open(
+    env: &Env,
+    daemon: &Path,
+    open: impl Fn() -> Result<Session, ConnectError>,
+    deadline: Instant,
+    caller: &Caller<'_>,
+) -> Result<Session, LaunchError> {
+    let mut former: Option<(String, Child)> = None;
+    let mut start_at = Instant::now();
+    loop {
+        // Another starter may have finished between our look and our lock.
+        match open() {
+            Err(error) if makes_way(&error) => {}
+            other => return Ok(other?),
+        }
+        let now = Instant::now();
+        match &mut former {
+            Some((holder, _)) if now >= deadline => {
+                return Err(LaunchError::Draining { holder: std::mem::take(holder) });
+            }
+            // So that at most one of many is a zombie; an error here is no news of the daemon.
+            Some((_, child)) if now >= start_at => drop(child.try_wait()),
+            _ => {}
+        }
+        if now >= start_at {
+            match start(env, daemon, deadline, caller) {
+                Ok(Started::Ready) => return Ok(open()?),
+                // It drains, or it was just started by somebody else and listens in a moment.
+                Ok(Started::AlreadyRunning { holder, child }) => former = Some((holder, child)),
+                // The deadline came first; what is known of the one before is the better reason.
+                Err(LaunchError::Slow) if former.is_some() => {}
+                Err(error) => return Err(error),
+            }
+            start_at = now + START_AGAIN;
+        }
+        connect::pause(caller, LOOK_AGAIN)?;
+    }
+}
+
+/// Whether another daemon may serve instead: none is there, or the one that is there is about to end.
+fn makes_way(error: &ConnectError) -> bool {
+    match error {
+        ConnectError::Absent => true,
+        ConnectError::Refused(refusal) => refusal.error.code == ErrorCode::Draining,
+        _ => false,
+    }
+}
+
+/// How a start went well.
+enum Started {
+    /// It accepts connections.
+    Ready,
+    /// Another one holds the instance lock.
+    AlreadyRunning {
+        /// What it wrote about itself.
+        holder: String,
+        /// The one that came too late, on its way out.
+        child: Child,
+    },
+}
+
+fn start(env: &Env, daemon: &Path, deadline: Instant, caller: &Caller<'_>) -> Result<Started, LaunchError> {
+    let log = log_file(env);
+    let mut child = spawn(daemon, log.as_deref(), env)
+        .map_err(|source| LaunchError::Spawn { path: daemon.to_owned(), source })?;
+    let pipe = child.stdout.take().ok_or(LaunchError::Slow)?;
+    match read_report(pipe, deadline, caller)? {
+        Some(StartupReport::Ready { .. }) => Ok(Started::Ready),
+        Some(StartupReport::AlreadyRunning { holder }) => Ok(Started::AlreadyRunning { holder, child }),
+        Some(StartupReport::Failed(error)) => Err(LaunchError::Failed(error)),
+        None => Err(LaunchError::Died { log }),
+    }
+}
+
+/// The report; `None` when the pipe ended without one that can be read.
+fn read_report(
+    pipe: ChildStdout,
+    deadline: Instant,
+    caller: &Caller<'_>,
+) -> Result<Option<StartupReport>, LaunchError> {
+    let mut pipe = pipe.take(REPORT_BYTES);
+    let mut text = Vec::new();
+    let mut bytes = [0_u8; 1024];
+    while !text.contains(&b'\n') {
+        if !wait_readable(caller, pipe.get_ref(), deadline)? {
+            return Err(LaunchError::Slow);
+        }
+        match pipe.read(&mut bytes).map_err(ConnectError::Io)? {
+            0 => return Ok(None),
+            read => text.extend_from_slice(&bytes[..read]),
+        }
+    }
+    Ok(serde_json::from_slice(&text).ok())
+}
+
+/// Where a daemon that nobody supervises writes; its folder is made, since the daemon itself may fail before that.
+fn log_file(env: &Env) -> Option<PathBuf> {
+    let dir = env.state_dir().ok()?;
+    dir::ensure_private(&dir, env.uid).ok()?;
+    Some(dir.join("daemon.log"))
+}
+
+/// The daemon's binary: `CODEX_OAUTH_DAEMON`, else beside this program, else in libexec beside its folder. Refused when
+/// somebody else could have written it.
+pub fn find_daemon(env: &Env) -> Result<PathBuf, LaunchError> {
+    let candidates = if let Some(named) = env.absolute("CODEX_OAUTH_DAEMON")? {
+        vec![named]
+    } else {
+        let own = std::env::current_exe().ok().and_then(|exe| exe.canonicalize().ok());
+        let folder = own.as_deref().and_then(Path::parent).map(Path::to_owned);
+        folder.iter().flat_map(|dir| [dir.join(DAEMON), dir.join(LIBEXEC).join(DAEMON)]).collect()
+    };
+    let found = candidates.iter().find_map(|path| path.canonicalize().ok().filter(|path| path.is_file()));
+    let path = found.ok_or(LaunchError::NoBinary { looked_at: candidates })?;
+    let checked =
+        trusted(&path, env.uid).and_then(|()| path.parent().map_or(Ok(()), |dir| trusted(dir, env.uid)));
+    match checked {
+        Ok(()) => Ok(path),
+        Err(reason) => Err(LaunchError::Untrusted { path, reason }),
+    }
+}
+
+/// Owned by us or root, and writable by nobody else. The group may write when it is the user's own private group, whose
+/// number equals the user's.
+fn trusted(path: &Path, uid: u32) -> Result<(), String> {
+    let found =
+        path.metadata().map_err(|error| format!("could not inspect `{}`: {error}", path.display()))?;
+    let (owner, mode) = (found.uid(), found.mode());
+    if owner != uid && owner != 0 {
+        return Err(format!("`{}` belongs to user {owner}", path.display()));
+    }
+    // A sticky folder such as /tmp lets nobody replace what is not theirs.
+    let sticky = found.is_dir() && mode & 0o1000 != 0;
+    let others = mode & 0o002 != 0 || (mode & 0o020 != 0 && found.gid() != owner);
+    if others && !sticky {
+        return Err(format!("others may write to `{}`; run `chmod go-w` on it", path.display()));
+    }
+    Ok(())
+}
+
+/// Takes leave of daemons that this process started and that have ended since: they stay zombies until their parent
+/// asks. Only for a process that waits for no other children.
+pub fn reap_former_children() {
+    while let Ok(Some(_ended)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_binary_that_others_may_write_is_not_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(DAEMON);
+        std::fs::File::create(&path).unwrap();
+        let env = Env::from_process().with("CODEX_OAUTH_DAEMON", &path);
+        for (mode, trusted) in [(0o755, true), (0o700, true), (0o757, false), (0o777, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(find_daemon(&env).is_ok(), trusted, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_missing_binary_is_named_with_every_place() {
+        let env = Env::from_process().with("CODEX_OAUTH_DAEMON", "/nonexistent/codex-oauthd");
+        let refused = find_daemon(&env).unwrap_err().to_string();
+        assert!(refused.contains("/nonexistent/codex-oauthd"), "{refused}");
+    }
+}

@@ -1,0 +1,144 @@
+//! The one thing to do after an error, worded for where it is read.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a text is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// Inside Claude Code: commands of the plugin.
+    ClaudeCode,
+    /// In a terminal: commands of `codex-oauth`.
+    Shell,
+}
+
+/// The next step: `{"do":"login"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum NextStep {
+    /// Sign in.
+    Login,
+    /// Do the same again; nothing was lost.
+    Retry,
+    /// Do the same again, not before `seconds` have passed.
+    RetryIn {
+        /// Seconds to wait.
+        seconds: u64,
+    },
+    /// Decide whether to ask again: the first time may have been carried out.
+    AskAgain,
+    /// Pick a model from the live list.
+    ListModels,
+    /// Say it in fewer words.
+    ShortenPrompt,
+    /// Ask something else, or ask it differently: the same question ends the same way.
+    Rephrase,
+    /// Correct the named argument.
+    FixArguments,
+    /// Look at the plan and its limits.
+    CheckPlan,
+    /// Look at the network, the proxy, the CA.
+    CheckNetwork,
+    /// Repair or move away a file of the person's.
+    FixFile {
+        /// Its path.
+        path: String,
+    },
+    /// Set a configuration value.
+    FixConfiguration {
+        /// The environment variable or key.
+        name: String,
+    },
+    /// Install the newer build and restart what is old.
+    Upgrade,
+    /// Start the daemon by hand to see why it does not start.
+    RunDaemon,
+    /// Start the daemon by hand, or let it be started: `CODEX_OAUTH_NO_SPAWN` forbids it.
+    AllowSpawn,
+    /// Read the daemon's log.
+    ReadLog {
+        /// Its path.
+        path: String,
+    },
+    /// A step that this build does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl NextStep {
+    /// The step as a sentence without a full stop, ready to stand after `next: `.
+    pub fn render(&self, surface: Surface) -> String {
+        let pick = |claude: &str, shell: &str| match surface {
+            Surface::ClaudeCode => claude.to_owned(),
+            Surface::Shell => shell.to_owned(),
+        };
+        match self {
+            Self::Login => pick("run /codex-oauth:codex-config to sign in", "run `codex-oauth login`"),
+            Self::Retry => "try again".to_owned(),
+            Self::RetryIn { seconds } => format!("try again in {}", duration(*seconds)),
+            Self::AskAgain => {
+                "ask again if you did not get the answer; the first question may have been charged".to_owned()
+            }
+            Self::ListModels => {
+                pick("call codex_models for the live list", "run `codex-oauth models` for the live list")
+            }
+            Self::ShortenPrompt => "send a shorter prompt".to_owned(),
+            Self::Rephrase => "ask it differently".to_owned(),
+            Self::FixArguments => {
+                pick("correct the argument and call again", "correct the argument and run it again")
+            }
+            Self::CheckPlan => "look at your plan and limits on chatgpt.com under Settings, Usage".to_owned(),
+            Self::CheckNetwork => {
+                "check the network, HTTPS_PROXY and CODEX_OAUTH_CA_FILE, then try again".to_owned()
+            }
+            Self::FixFile { path } => format!("repair or move away `{path}`, then try again"),
+            Self::FixConfiguration { name } => format!("correct {name}, then try again"),
+            Self::Upgrade => pick(
+                "install the newest version of codex-oauth, then restart Claude Code",
+                "install the newest version, then run `codex-oauth daemon stop`",
+            ),
+            Self::RunDaemon => {
+                "run `codex-oauth daemon run` in a terminal to see why it does not start".to_owned()
+            }
+            Self::AllowSpawn => {
+                "unset CODEX_OAUTH_NO_SPAWN, or start the daemon with `codex-oauth daemon run`".to_owned()
+            }
+            Self::ReadLog { path } => format!("read the end of `{path}`"),
+            Self::Unknown => "update codex-oauth: this step is of a newer version".to_owned(),
+        }
+    }
+}
+
+/// `90` → `2 min`: rounded up, because too early is refused again.
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..=90 => format!("{seconds} s"),
+        91..=5_400 => format!("{} min", seconds.div_ceil(60)),
+        5_401..=172_800 => format!("{} h", seconds.div_ceil(3_600)),
+        _ => format!("{} days", seconds.div_ceil(86_400)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_names_the_command_of_its_surface() {
+        assert!(NextStep::Login.render(Surface::ClaudeCode).contains("/codex-oauth:codex-config"));
+        assert!(NextStep::Login.render(Surface::Shell).contains("codex-oauth login"));
+    }
+
+    #[test]
+    fn a_step_of_a_newer_version_is_read_as_unknown() {
+        let step: NextStep = serde_json::from_str(r#"{"do":"buy_a_hat","size":7}"#).unwrap();
+        assert_eq!(step, NextStep::Unknown);
+    }
+
+    #[test]
+    fn waiting_times_are_rounded_up_to_what_a_person_reads() {
+        for (seconds, text) in [(3, "3 s"), (90, "90 s"), (91, "2 min"), (7_000, "2 h"), (400_000, "5 days")]
+        {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

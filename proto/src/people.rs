@@ -1,0 +1,6 @@
+//! Facts as a person reads them, the same in a terminal and in Claude Code. Behind the feature `people`: the shim shows
+//! nothing to anybody.
+
+pub mod limits;
+pub mod status;
+pub mod words;

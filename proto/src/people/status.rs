@@ -1,0 +1,127 @@
+//! The page that `status` prints: a label, then what is so, in at most 80 columns; the next step last, if there is one.
+
+use crate::api::account::{Account, LoginStatus, Probe, RateLimit, RateLimitWindow, ReadResult};
+use crate::api::daemon::StatusResult;
+use crate::people::limits;
+use crate::people::words::{capitalized, count, span, until};
+use crate::{BUILD, NextStep, Surface};
+
+/// The page at `now` (Unix seconds), as it is read on `surface`.
+pub fn render(
+    account: &ReadResult,
+    rate_limits: &[RateLimit],
+    daemon: &StatusResult,
+    now: u64,
+    surface: Surface,
+) -> String {
+    let mut page = vec![login_line(account, now)];
+    page.extend(account.note.as_ref().map(|note| row("note", note)));
+    page.extend(account.pending_login.as_ref().map(|login| {
+        let left = until(login.expires_at, now).map_or(String::new(), |left| format!(", {left} left"));
+        let how = match surface {
+            Surface::Shell => "; `codex-oauth login` joins it".to_owned(),
+            Surface::ClaudeCode => format!(": {}", login.auth_url),
+        };
+        row("waiting", &format!("a login waits for you{left}{how}"))
+    }));
+    page.extend(account.probe.as_ref().map(|probe| row("probe", &probe_text(probe))));
+    if matches!(account.status, LoginStatus::Authenticated | LoginStatus::NeedsRefresh) {
+        page.extend(limit_lines(rate_limits, now, surface));
+    }
+    page.push(row("daemon", &daemon_text(daemon)));
+    if daemon.build != BUILD {
+        page.push(row(
+            "note",
+            &format!("this command is {BUILD}; `codex-oauth daemon stop` renews the daemon"),
+        ));
+    }
+    page.extend(next_step(account).map(|step| row("next", &step.render(surface))));
+    page.join("\n") + "\n"
+}
+
+/// The daemon on one line; `daemon status` shows the same.
+pub fn daemon_text(daemon: &StatusResult) -> String {
+    let phase = if daemon.phase == "serving" { String::new() } else { format!(" · {}", daemon.phase) };
+    format!(
+        "{} up {} · {} · {} running{phase}",
+        daemon.build,
+        span(daemon.uptime_ms / 1_000),
+        count(daemon.sessions, "session"),
+        daemon.turns_running,
+    )
+}
+
+/// `ada@example.com (Plus)`, as far as it is known.
+pub fn person(account: Option<&Account>) -> String {
+    let name = account.and_then(|account| account.email.as_ref().or(account.account_id.as_ref()));
+    let name = name.map_or("an account without a name", String::as_str);
+    match account.and_then(|account| account.plan_type.as_deref()) {
+        Some(plan) => format!("{name} ({})", capitalized(plan)),
+        None => name.to_owned(),
+    }
+}
+
+fn row(label: &str, text: &str) -> String {
+    format!("{label:<10} {text}")
+}
+
+fn login_line(account: &ReadResult, now: u64) -> String {
+    let who = person(account.account.as_ref());
+    match account.status {
+        LoginStatus::NotAuthenticated => "signed out".to_owned(),
+        LoginStatus::Authenticated => {
+            let token = account.expires_at.and_then(|at| until(at, now));
+            let token = token.map_or(String::new(), |left| format!(" · token {left}"));
+            row("signed in", &format!("{who}{token}"))
+        }
+        LoginStatus::NeedsRefresh => {
+            row("signed in", &format!("{who} · token renews with the next question"))
+        }
+        LoginStatus::Expired => row("expired", &who),
+        LoginStatus::Unreadable => row("unreadable", &account.credential_file),
+        LoginStatus::Unknown => row("unknown", "the daemon names a state that this command does not know"),
+    }
+}
+
+fn probe_text(probe: &Probe) -> String {
+    match &probe.error {
+        None => format!("the login works and OpenAI answers ({} ms)", probe.took_ms),
+        Some(error) => error.message.clone(),
+    }
+}
+
+fn limit_lines(seen: &[RateLimit], now: u64, surface: Surface) -> Vec<String> {
+    let lines: Vec<String> = seen.iter().filter_map(|limit| limit_text(limit, now)).collect();
+    if lines.is_empty() {
+        let how = match surface {
+            Surface::Shell => "; `codex-oauth usage` asks for them",
+            Surface::ClaudeCode => "; the next answer tells them",
+        };
+        return vec![row("limits", &format!("not known yet{how}"))];
+    }
+    lines.iter().enumerate().map(|(at, text)| row(if at == 0 { "limits" } else { "" }, text)).collect()
+}
+
+/// A limit without windows says nothing.
+fn limit_text(limit: &RateLimit, now: u64) -> Option<String> {
+    let windows: Vec<String> = limits::windows(limit).map(|window| window_text(window, now)).collect();
+    let name = limits::name(limit).map_or_else(String::new, |name| format!("{name}: "));
+    (!windows.is_empty()).then(|| format!("{name}{}", windows.join(" · ")))
+}
+
+fn window_text(window: &RateLimitWindow, now: u64) -> String {
+    let resets = window.resets_at.and_then(|at| until(at, now));
+    let resets = resets.map_or_else(String::new, |left| format!(", resets in {left}"));
+    format!("{} {}{resets}", limits::length(window), limits::used(window))
+}
+
+fn next_step(account: &ReadResult) -> Option<NextStep> {
+    match account.status {
+        LoginStatus::NotAuthenticated | LoginStatus::Expired => Some(NextStep::Login),
+        LoginStatus::Unreadable => Some(NextStep::FixFile { path: account.credential_file.clone() }),
+        LoginStatus::Unknown => Some(NextStep::Upgrade),
+        LoginStatus::Authenticated | LoginStatus::NeedsRefresh => {
+            account.probe.as_ref().and_then(|probe| probe.error.as_ref()?.next_step.clone())
+        }
+    }
+}

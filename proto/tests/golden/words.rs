@@ -1,0 +1,59 @@
+//! The enumerations of the contract, each with every variant.
+
+use codex_oauth_proto::api::account::LoginStatus;
+use codex_oauth_proto::api::config::Source;
+use codex_oauth_proto::api::turn::{InputItem, TurnStatus};
+use codex_oauth_proto::hello::Role;
+use codex_oauth_proto::{ErrorCode, NextStep, Origin, Retry};
+
+use crate::{Sample, sample};
+
+/// Every variant, once. It does not compile when one is missing.
+macro_rules! every {
+    ($type:ident: $($variant:ident $({ $($field:ident: $value:expr),* })?),+ $(,)?) => {{
+        let all = vec![$($type::$variant { $($($field: $value),*)? }),+];
+        for value in &all {
+            match value { $($type::$variant { .. })|+ => {} }
+        }
+        all
+    }};
+}
+
+/// Enumerations: one file each, all its words.
+pub(crate) fn all() -> Vec<Sample> {
+    vec![
+        sample("role", every!(Role: Mcp, Api, Unknown)),
+        sample(
+            "login_status",
+            every!(LoginStatus: NotAuthenticated, Authenticated, NeedsRefresh, Expired, Unreadable, Unknown),
+        ),
+        sample("source", every!(Source: Default, File, Environment, Unknown)),
+        sample("turn_status", every!(TurnStatus: Completed, Failed, Interrupted, Unknown)),
+        sample("input_item", every!(InputItem: Text { text: "hello".to_owned() })),
+        sample("error_code", error_codes()),
+        sample("origin", every!(Origin: Caller, Daemon, Upstream, Unknown)),
+        sample("retry", every!(Retry: Never, Safe, After { seconds: 30 }, Unknown)),
+        sample("next_step", next_steps()),
+    ]
+}
+
+/// Every next step.
+pub(crate) fn next_steps() -> Vec<NextStep> {
+    let path = || "/home/ada/.claude/auth.json".to_owned();
+    every!(NextStep:
+        Login, Retry, RetryIn { seconds: 90 }, AskAgain, ListModels, ShortenPrompt, Rephrase, FixArguments, CheckPlan,
+        CheckNetwork, FixFile { path: path() }, FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() },
+        Upgrade, RunDaemon, AllowSpawn, ReadLog { path: "/home/ada/.local/state/codex-oauth/daemon.log".to_owned() }, Unknown,
+    )
+}
+
+/// Every error code.
+pub(crate) fn error_codes() -> Vec<ErrorCode> {
+    every!(ErrorCode:
+        NotLoggedIn, LoginExpired, AccountMismatch, LoginElsewhere, CredentialFile, OtherCredentialStore,
+        LoginFailed, AuthUnavailable, UpstreamUnreachable, RateLimited, UsageLimitReached, UpstreamOverloaded,
+        UpstreamRejected, ModelNotAvailable, PromptTooLong, StreamInterrupted, NoAnswer, OutcomeUnknown,
+        Overloaded, Draining, Cancelled, InvalidArguments, MethodNotFound, LineTooLong, Malformed,
+        UnsupportedVersion, DaemonUnavailable, Configuration, Internal, Unknown,
+    )
+}
