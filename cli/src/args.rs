@@ -1,0 +1,248 @@
+//! The command line. Its help is the command's documentation, so the texts here are written for people.
+
+mod help;
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::exit;
+
+/// Readable in any terminal.
+const HELP_COLUMNS: usize = 80;
+
+/// Codex from your ChatGPT plan, in a shell.
+///
+/// One daemon per user holds the login; this command, Claude Code and scripts share it. The daemon is started when it is
+/// needed. Without a command: `status`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "codex-oauth",
+    disable_version_flag = true,
+    args_conflicts_with_subcommands = true,
+    max_term_width = HELP_COLUMNS,
+    after_long_help = [help::EXAMPLES, help::SHELL, help::ENVIRONMENT, exit::TABLE].join("\n\n"),
+    after_help = [help::EXAMPLES, exit::TABLE].join("\n\n"),
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) status: StatusArgs,
+
+    /// Print the version of this command
+    #[arg(short = 'V')]
+    pub(crate) short_version: bool,
+
+    /// Print the versions of this command, of its protocol, and of the daemon if one runs
+    #[arg(long, conflicts_with = "short_version")]
+    pub(crate) version: bool,
+}
+
+impl Args {
+    /// Whether whoever runs this reads JSON.
+    pub(crate) const fn wants_json(&self) -> bool {
+        match &self.command {
+            None => self.status.json,
+            Some(Command::Status(status)) => status.json,
+            Some(Command::Logout(logout)) => logout.json,
+            Some(Command::Models(models)) => models.json,
+            Some(Command::Query(query)) => query.json,
+            Some(Command::Usage(usage)) => usage.json,
+            Some(Command::Config(config)) => config.json,
+            Some(Command::Daemon { command: DaemonCommand::Status { json } }) => *json,
+            Some(
+                Command::Login(_)
+                | Command::Daemon { .. }
+                | Command::Uninstall(_)
+                | Command::Completions(_)
+                | Command::Man(_),
+            ) => false,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Login(LoginArgs),
+    Logout(LogoutArgs),
+    Status(StatusArgs),
+    Models(ModelsArgs),
+    Query(QueryArgs),
+    Usage(UsageArgs),
+    Config(ConfigArgs),
+    /// Run, start, stop and look at the daemon
+    #[command(after_help = help::DAEMON_HELP)]
+    Daemon {
+        #[command(subcommand)]
+        command: DaemonCommand,
+    },
+    Uninstall(UninstallArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+/// Sign in with your ChatGPT account
+///
+/// Opens a browser, prints the link, and waits until you are through. A login from before stays in force until the new
+/// one is complete. All windows share one login: a second `codex-oauth login` joins the one that waits.
+///
+/// Ctrl-C calls the login off if this command began it; one that was already waiting goes on without you.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(after_help = help::LOGIN_HELP)]
+pub(crate) struct LoginArgs {
+    /// Open no browser: print the link, and nothing else, on standard output and wait
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+}
+
+/// Sign out everywhere on this machine
+///
+/// Revokes the login at OpenAI and removes it here, for every window.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct LogoutArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show who is signed in, the limits, and the daemon
+///
+/// Exits with 0 when you are signed in and with 3 when not.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(after_help = help::STATUS_HELP)]
+pub(crate) struct StatusArgs {
+    /// Also try the login and the way to OpenAI: one small request that uses nothing of your plan
+    #[arg(long)]
+    pub(crate) probe: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// List the models of your account
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(after_help = help::MODELS_HELP)]
+pub(crate) struct ModelsArgs {
+    /// Also those that the official client hides
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print one JSON object, hidden models included
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Ask a question and print the answer as it comes
+///
+/// The answer goes to standard output, everything else to standard error. Text on standard input is put below the
+/// question.
+///
+/// Ctrl-C stops the answer; a second Ctrl-C does not wait for the daemon to confirm it.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(visible_alias = "ask", after_help = help::QUERY_HELP)]
+pub(crate) struct QueryArgs {
+    /// The question; `-` reads standard input
+    #[arg(value_name = "PROMPT")]
+    pub(crate) prompt: Vec<String>,
+    /// A name from `codex-oauth models`
+    #[arg(short, long)]
+    pub(crate) model: Option<String>,
+    /// How hard to think, such as low, medium or high
+    #[arg(short, long)]
+    pub(crate) effort: Option<String>,
+    /// Instructions that the model follows throughout
+    #[arg(short, long)]
+    pub(crate) system: Option<String>,
+    /// Print one JSON object at the end: answer, model, tokens, time, error
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the answer only when it is whole
+    #[arg(long)]
+    pub(crate) no_stream: bool,
+}
+
+/// Show what of your plan is used and when it starts anew
+///
+/// Asks OpenAI now; that uses nothing of your plan. A limit that is reached is shown and is no failure.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(after_help = help::USAGE_HELP)]
+pub(crate) struct UsageArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show every setting, its value and where it comes from
+///
+/// A setting comes from its environment variable, else from config.toml, else it has its default. The variable is the name
+/// in capitals behind `CODEX_OAUTH_`: `CODEX_OAUTH_LOG` sets `log`. A name with a dot has no variable.
+///
+/// The daemon reads the settings once, when it starts. `codex-oauth daemon stop` renews them: the next use starts it again.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(after_help = help::CONFIG_HELP)]
+pub(crate) struct ConfigArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Print the completions of a shell
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(hide = true, after_help = help::COMPLETIONS_HELP)]
+pub(crate) struct CompletionsArgs {
+    /// Whose
+    pub(crate) shell: Shell,
+}
+
+/// Print the manual page, or write all of them
+#[derive(Clone, Debug, ClapArgs)]
+#[command(hide = true, after_help = help::MAN_HELP)]
+pub(crate) struct ManArgs {
+    /// Write a page for each command into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum DaemonCommand {
+    /// Run the daemon in this terminal, its log in front of you
+    Run,
+    /// Start the daemon in the background unless one runs
+    Start,
+    /// Let running questions finish, then end the daemon; the next use starts it again
+    Stop,
+    /// Show the running daemon; never starts one (exit code 6 when none runs)
+    Status {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Remove what install.sh put in place
+///
+/// Ends the daemon, unregisters the Claude Code plugin and removes the programs. Login, state and configuration stay,
+/// and what stays is named.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct UninstallArgs {
+    /// Also sign out everywhere, and remove state and configuration
+    #[arg(long)]
+    pub(crate) purge: bool,
+    /// Do not ask first
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,43 @@
+//! One file per command; each is a conversation with the daemon and what a person sees of it.
+
+mod completions;
+mod config;
+mod daemon;
+mod login;
+mod logout;
+mod man;
+mod models;
+mod query;
+mod status;
+mod uninstall;
+mod usage;
+mod version;
+
+use crate::args::{Args, Command};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Runs what the command line asks for; without a command, `status`.
+pub(crate) fn run(context: &mut Context, args: Args) -> Result<Exit, Failure> {
+    if args.short_version {
+        return version::short(context);
+    }
+    if args.version {
+        return version::long(context);
+    }
+    match args.command {
+        None => status::run(context, args.status),
+        Some(Command::Login(login)) => login::run(context, login),
+        Some(Command::Logout(logout)) => logout::run(context, logout),
+        Some(Command::Status(status)) => status::run(context, status),
+        Some(Command::Models(models)) => models::run(context, models),
+        Some(Command::Query(query)) => query::run(context, query),
+        Some(Command::Usage(usage)) => usage::run(context, usage),
+        Some(Command::Config(config)) => config::run(context, config),
+        Some(Command::Completions(completions)) => completions::run(context, completions),
+        Some(Command::Man(man)) => man::run(context, man),
+        Some(Command::Daemon { command }) => daemon::run(context, command),
+        Some(Command::Uninstall(uninstall)) => uninstall::run(context, uninstall),
+    }
+}

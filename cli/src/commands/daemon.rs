@@ -1,0 +1,173 @@
+//! `codex-oauth daemon …`: the daemon's life in a person's hands.
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use codex_oauth_proto::api::Empty;
+use codex_oauth_proto::api::daemon::{Drain, DrainParams, Status, StatusResult};
+use codex_oauth_proto::endpoint::Endpoint;
+use codex_oauth_proto::launch::{LaunchError, find_daemon};
+use codex_oauth_proto::lock::{FileLock, LockError};
+use codex_oauth_proto::{Client, ErrorCode, NextStep, Retry, Waited, WireError};
+use serde::Serialize;
+
+use crate::args::DaemonCommand;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use codex_oauth_proto::people::status::daemon_text;
+
+/// How long `stop` waits. Running questions get 30 s to finish; the rest is for the end itself.
+const STOP_PATIENCE: Duration = Duration::from_secs(45);
+
+/// Runs one of the subcommands.
+pub(crate) fn run(context: &mut Context, command: DaemonCommand) -> Result<Exit, Failure> {
+    match command {
+        DaemonCommand::Run => foreground(context),
+        DaemonCommand::Start => start(context),
+        DaemonCommand::Stop => stop(context),
+        DaemonCommand::Status { json } => status(context, json),
+    }
+}
+
+/// Becomes the daemon. Comes back only with the reason why not.
+fn foreground(context: &Context) -> Result<Exit, Failure> {
+    let daemon = find_daemon(&context.env).map_err(|error| error.to_wire())?;
+    let error = Command::new(&daemon).arg("run").exec();
+    Err(LaunchError::Spawn { path: daemon, source: error }.to_wire().into())
+}
+
+fn start(context: &mut Context) -> Result<Exit, Failure> {
+    let found = Client::open_if_running(&context.env)?;
+    let word = if found.is_some() { "already running" } else { "started" };
+    let client = match found {
+        Some(client) => client,
+        None => context.connect()?,
+    };
+    let welcome = client.welcome();
+    context.output.line(&format!("{word}: codex-oauthd {}, process {}", welcome.build, welcome.pid))?;
+    Ok(Exit::Success)
+}
+
+fn stop(context: &mut Context) -> Result<Exit, Failure> {
+    let told = if stop_running(context)? { "daemon stopped" } else { "no daemon was running" };
+    context.output.line(told)?;
+    Ok(Exit::Success)
+}
+
+/// Asks the running daemon to end and waits until it has; whether there was one.
+pub(super) fn stop_running(context: &mut Context) -> Result<bool, Failure> {
+    let endpoint = Endpoint::resolve(&context.env).map_err(|error| LaunchError::from(error).to_wire())?;
+    let deadline = Instant::now() + STOP_PATIENCE;
+    let lock = endpoint.instance_lock();
+    let holder = holder(&lock);
+    match Client::open_if_running(&context.env) {
+        Ok(Some(client)) => {
+            context.output.progress("waiting for running questions to finish")?;
+            drain(client, deadline)?;
+        }
+        Ok(None) => return Ok(false),
+        // Somebody else has told it already: only the wait is left.
+        Err(error) if error.code == ErrorCode::Draining => {}
+        Err(error) => return Err(error.into()),
+    }
+    // Another text in the lock is another daemon: ours is gone, and the next one was started right away.
+    let replaced = || (self::holder(&lock) != holder).then_some(());
+    let left = deadline.saturating_duration_since(Instant::now());
+    FileLock::acquire(&lock, left, replaced).map_err(|error| not_stopped(&error))?;
+    Ok(true)
+}
+
+/// Asks the daemon to end and waits until it hangs up, or until `deadline`. What it still sends meanwhile is not for us.
+fn drain(mut client: Client, deadline: Instant) -> Result<(), WireError> {
+    client.call::<Drain>(&DrainParams { reason: "codex-oauth daemon stop".to_owned() })?;
+    loop {
+        match client.wait(Some(deadline), None) {
+            Ok(Waited::Notification(_)) => {}
+            Ok(Waited::Woken | Waited::TimedOut) => return Ok(()),
+            // It hung up: what was waited for.
+            Err(error) if error.code == ErrorCode::DaemonUnavailable => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What the lock's holder wrote about itself; empty when there is no lock file.
+fn holder(lock: &Path) -> String {
+    std::fs::read_to_string(lock).unwrap_or_default()
+}
+
+fn not_stopped(error: &LockError) -> WireError {
+    let seconds = STOP_PATIENCE.as_secs();
+    let message = match error {
+        LockError::Held { .. } => {
+            format!(
+                "could not see the daemon end within {seconds} s: it ends by itself when its questions are done"
+            )
+        }
+        LockError::Io { .. } => codex_oauth_proto::connect::with_causes(error),
+    };
+    WireError::daemon(ErrorCode::DaemonUnavailable, Retry::Safe, message).next(NextStep::Retry)
+}
+
+/// The shape of `daemon status --json`: `{"running":false}`, or true with the daemon's own words beside it.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    running: bool,
+    #[serde(flatten)]
+    status: Option<&'a StatusResult>,
+}
+
+fn status(context: &mut Context, json: bool) -> Result<Exit, Failure> {
+    let client = Client::open_if_running(&context.env)?;
+    let status = client.map(|mut client| client.call::<Status>(&Empty {})).transpose()?;
+    if json {
+        context.output.json(&Report { running: status.is_some(), status: status.as_ref() })?;
+    } else if let Some(status) = &status {
+        context.output.out(&page(status))?;
+    } else {
+        not_running(context)?;
+    }
+    Ok(if status.is_some() { Exit::Success } else { Exit::Daemon })
+}
+
+fn not_running(context: &mut Context) -> io::Result<()> {
+    context
+        .output
+        .out("daemon     not running\nnext       run `codex-oauth daemon start`, or ask something\n")
+}
+
+fn page(status: &StatusResult) -> String {
+    let memory = status.pss_bytes.map_or_else(String::new, |bytes| format!(" · {}", mebibytes(bytes)));
+    let files = status.open_files.map_or_else(String::new, |files| format!(" · {files} open files"));
+    let refused = match status.peers_refused {
+        0 => String::new(),
+        refused => format!("refused    {refused} connections of other users\n"),
+    };
+    format!(
+        "daemon     {}\n\
+         process    {}{memory}{files}\n\
+         questions  {} since the start\n\
+         socket     {}\n\
+         login      {}\n\
+         issuer     {}\n\
+         backend    {}\n\
+         {refused}",
+        daemon_text(status),
+        status.pid,
+        status.turns_ended,
+        status.socket,
+        status.credential_file,
+        status.issuer,
+        status.backend,
+    )
+}
+
+/// `9.0 MiB`.
+fn mebibytes(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10) >> 20;
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}

@@ -1,0 +1,145 @@
+//! `codex-oauth query`: one question, its answer as it comes, and nothing of it lost.
+//!
+//! The answer is the only thing on standard output. A failure leaves what came of it there. Ctrl-C, or a reader that goes
+//! away, calls the turn off, so that it costs no more than it must.
+
+mod printer;
+
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use codex_oauth_proto::api::turn::{
+    COMPLETED, Completed, DELTA, Delta, InputItem, Interrupt as InterruptTurn, InterruptParams, PROGRESS,
+    Progress, Start, StartParams,
+};
+use codex_oauth_proto::{Client, ErrorCode, Incoming, NextStep, Retry, Waited, WireError};
+use serde_json::Value;
+
+use self::printer::Printer;
+use crate::args::QueryArgs;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::prompt;
+
+/// Silence after which the daemon is taken for hung. It reports on a turn all the while, and no silence that it allows
+/// upstream is nearly as long.
+const SILENCE: Duration = Duration::from_secs(30 * 60);
+
+/// How long a turn that was called off has to say so.
+const INTERRUPT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Asks.
+pub(crate) fn run(context: &mut Context, args: QueryArgs) -> Result<Exit, Failure> {
+    let mut printer = Printer::new(&args);
+    let text = prompt::read(&args.prompt, &mut context.output)?;
+    let mut client = context.connect()?;
+    let interrupt = Interrupt::watch()?;
+    let params = StartParams {
+        input: vec![InputItem::Text { text }],
+        model: args.model,
+        effort: args.effort,
+        instructions: args.system,
+        temperature: None,
+    };
+    context.output.progress("asking")?;
+    let turn_id = client.call::<Start>(&params)?.turn_id;
+    match follow(context, &mut client, &turn_id, &interrupt, &mut printer) {
+        Ok(Some(end)) => printer.finish(&mut context.output, &end),
+        Ok(None) => {
+            let end = call_off(&mut client, &turn_id);
+            printer.stop(&mut context.output, end.as_ref())?;
+            Ok(Exit::Interrupted)
+        }
+        Err(failure) => {
+            // Nobody will see the rest.
+            call_off(&mut client, &turn_id);
+            if let Failure::Wire(_) = failure {
+                printer.end_line(&mut context.output)?;
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// A turn's end, as the daemon said it and as this build reads it.
+#[derive(Debug)]
+struct End {
+    /// Everything, fields of newer daemons included: for `--json`.
+    raw: Value,
+    completed: Completed,
+}
+
+/// Prints what comes until the turn's end; `None` after Ctrl-C.
+fn follow(
+    context: &mut Context,
+    client: &mut Client,
+    turn_id: &str,
+    interrupt: &Interrupt,
+    printer: &mut Printer,
+) -> Result<Option<End>, Failure> {
+    loop {
+        let deadline = Instant::now() + SILENCE;
+        match client.wait(Some(deadline), Some(interrupt.as_fd())).map_err(lost)? {
+            Waited::Woken => return Ok(None),
+            Waited::TimedOut => return Err(silent().into()),
+            Waited::Notification(incoming) => match incoming.method.as_str() {
+                DELTA => {
+                    let delta: Delta = incoming.read()?;
+                    if delta.turn_id == turn_id {
+                        printer.delta(&mut context.output, &delta.delta)?;
+                    }
+                }
+                PROGRESS => {
+                    let progress: Progress = incoming.read()?;
+                    if progress.turn_id == turn_id {
+                        context.output.progress(&progress.message)?;
+                    }
+                }
+                _ => {
+                    if let Some(end) = end(incoming, turn_id)? {
+                        return Ok(Some(end));
+                    }
+                }
+            },
+        }
+    }
+}
+
+fn end(incoming: Incoming, turn_id: &str) -> Result<Option<End>, WireError> {
+    if incoming.method != COMPLETED {
+        return Ok(None);
+    }
+    let completed: Completed = incoming.read()?;
+    Ok((completed.turn_id == turn_id).then_some(End { raw: incoming.params, completed }))
+}
+
+/// Calls the turn off and gives its last word, if it comes in time. A daemon that cannot be told is none to wait for.
+fn call_off(client: &mut Client, turn_id: &str) -> Option<End> {
+    client.send::<InterruptTurn>(&InterruptParams { turn_id: turn_id.to_owned() }).ok()?;
+    let deadline = Instant::now() + INTERRUPT_PATIENCE;
+    while let Ok(Waited::Notification(incoming)) = client.wait(Some(deadline), None) {
+        if let Ok(Some(end)) = end(incoming, turn_id) {
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// The daemon went away while a turn ran: its fate is unknown, and only a person may decide to ask again.
+fn lost(error: WireError) -> WireError {
+    match error.code {
+        ErrorCode::DaemonUnavailable => unknown(error.message),
+        _ => error,
+    }
+}
+
+fn silent() -> WireError {
+    let minutes = SILENCE.as_secs() / 60;
+    unknown(format!("could not hear from the daemon: it has been silent for {minutes} min"))
+}
+
+fn unknown(message: String) -> WireError {
+    WireError::daemon(ErrorCode::OutcomeUnknown, Retry::Unknown, message).next(NextStep::AskAgain)
+}

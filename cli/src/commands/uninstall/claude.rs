@@ -1,0 +1,135 @@
+//! Claude Code's own command line, asked to forget the plugin. It edits its own files; nobody else should.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use codex_oauth_proto::env::Env;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+
+/// For one call, which takes about a second. No network is needed for any of them.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The name in `.claude-plugin/marketplace.json`.
+const MARKETPLACE: &str = "codex-oauth";
+
+/// The plugin's id: `<plugin>@<marketplace>`.
+const PLUGIN: &str = "codex-oauth@codex-oauth";
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unregistered {
+    /// Claude Code has forgotten plugin and marketplace.
+    Done,
+    /// It knows no marketplace in this folder.
+    NotRegistered,
+    /// There is no `claude` on PATH.
+    NoClaude,
+    /// It could not be asked, or could not do it; why, in its words.
+    Failed(String),
+}
+
+/// Makes Claude Code forget the marketplace in `folder`, and its plugin. One of the same name in another place is
+/// somebody else's choice and stays.
+pub(super) fn unregister(env: &Env, folder: &Path) -> Unregistered {
+    let Some(claude) = find(env) else { return Unregistered::NoClaude };
+    let forget = || {
+        if !knows(&ask(&claude, &["marketplace", "list", "--json"])?, folder)? {
+            return Ok(Unregistered::NotRegistered);
+        }
+        // Its marketplace may be registered and the plugin not: then the second call is the one that counts.
+        let uninstalled = ask(&claude, &["uninstall", PLUGIN]);
+        ask(&claude, &["marketplace", "remove", MARKETPLACE]).map_err(|why| match uninstalled {
+            Err(first) if first != why => format!("{first}; {why}"),
+            _ => why,
+        })?;
+        Ok(Unregistered::Done)
+    };
+    forget().unwrap_or_else(Unregistered::Failed)
+}
+
+fn find(env: &Env) -> Option<PathBuf> {
+    let path = env.get_os("PATH")?;
+    std::env::split_paths(path)
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join("claude"))
+        .find(|file| file.is_file())
+}
+
+/// An entry of `claude plugin marketplace list --json`; `path` is there for folders only.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    name: String,
+    path: Option<PathBuf>,
+}
+
+fn knows(list: &str, folder: &Path) -> Result<bool, String> {
+    let entries: Vec<Entry> = serde_json::from_str(list)
+        .map_err(|error| format!("its list of marketplaces is not known: {error}"))?;
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let here = real(folder);
+    Ok(entries.iter().any(|entry| {
+        entry.name == MARKETPLACE && entry.path.as_deref().is_some_and(|path| real(path) == here)
+    }))
+}
+
+/// Runs `claude plugin <args>` and gives its standard output.
+fn ask(claude: &Path, args: &[&str]) -> Result<String, String> {
+    let child = Command::new(claude)
+        .arg("plugin")
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("could not run `{}`: {error}", claude.display()))?;
+    let pid = Pid::from_child(&child);
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || {
+        // Nobody listens any more when the time is over.
+        let _late = done.send(child.wait_with_output());
+    });
+    match ended.recv_timeout(PATIENCE) {
+        Ok(Ok(output)) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(Ok(output)) => Err(words(&output)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => {
+            // It may have ended in this very moment.
+            let _ended = kill_process(pid, Signal::KILL);
+            Err(format!("`claude plugin {}` did not end within {} s", args.join(" "), PATIENCE.as_secs()))
+        }
+    }
+}
+
+/// The last line that it said.
+fn words(output: &Output) -> String {
+    let said = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let last = said.iter().find_map(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
+    last.map_or_else(|| format!("it ended with {}", output.status), |line| line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_marketplace_in_this_folder_is_ours() {
+        let here = Path::new("/h/.local/share/codex-oauth");
+        for (list, ours) in [
+            (
+                r#"[{"name":"codex-oauth","source":"directory","path":"/h/.local/share/codex-oauth"}]"#,
+                Ok(true),
+            ),
+            (r#"[{"name":"codex-oauth","source":"directory","path":"/elsewhere"}]"#, Ok(false)),
+            (r#"[{"name":"codex-oauth","source":"github","repo":"a/b"}]"#, Ok(false)),
+            (r#"[{"name":"other","source":"directory","path":"/h/.local/share/codex-oauth"}]"#, Ok(false)),
+            ("[]", Ok(false)),
+        ] {
+            assert_eq!(knows(list, here), ours, "{list}");
+        }
+        assert!(knows("nothing configured", here).is_err());
+    }
+}

@@ -1,0 +1,184 @@
+//! What use of the product has left behind: it outlives an uninstall unless it is asked for.
+
+use std::path::{Path, PathBuf};
+
+use codex_oauth_proto::endpoint::Endpoint;
+use codex_oauth_proto::env::{APP, Env};
+use codex_oauth_proto::launch::LaunchError;
+use codex_oauth_proto::lock::FileLock;
+
+use super::not_removed;
+use crate::failure::Failure;
+
+/// Where a person who has enabled the service put its file, under the home folder, and what ends it. It is theirs, and
+/// names a program that is gone.
+const SERVICES: &[(&str, &str)] = &[
+    (".config/systemd/user/codex-oauthd.service", "your service; `systemctl --user disable codex-oauthd`"),
+    (
+        "Library/LaunchAgents/local.codex-oauth.daemon.plist",
+        "your service; `launchctl bootout gui/$(id -u)/local.codex-oauth.daemon`",
+    ),
+];
+
+/// Where things are, whether they exist or not.
+#[derive(Debug)]
+pub(super) struct Leftovers {
+    uid: u32,
+    home: Option<PathBuf>,
+    auth_file: PathBuf,
+    state: PathBuf,
+    config: PathBuf,
+    runtime: Endpoint,
+}
+
+/// A path that stays, and what it is.
+type Left = (PathBuf, &'static str);
+
+impl Leftovers {
+    /// The places that this environment names.
+    pub(super) fn of(env: &Env, endpoint: &Endpoint) -> Result<Self, Failure> {
+        let place = |found: Result<PathBuf, _>| found.map_err(|error| LaunchError::Env(error).to_wire());
+        Ok(Self {
+            uid: env.uid,
+            home: env.home.clone(),
+            auth_file: place(env.auth_file())?,
+            state: place(env.state_dir())?,
+            config: place(env.config_dir())?,
+            runtime: endpoint.clone(),
+        })
+    }
+
+    /// Those that exist.
+    pub(super) fn present(&self) -> Vec<Left> {
+        let own = [
+            (&self.auth_file, "the login"),
+            (&self.state, "state and log"),
+            (&self.config, "configuration"),
+            (&self.runtime.dir, "locks"),
+        ];
+        let own = own.into_iter().map(|(path, what)| (path.clone(), what)).filter(|(path, _)| path.exists());
+        own.chain(self.services()).collect()
+    }
+
+    fn services(&self) -> impl Iterator<Item = Left> {
+        let known = |home: &PathBuf| SERVICES.iter().map(|(file, what)| (home.join(file), *what)).collect();
+        let known: Vec<Left> = self.home.as_ref().map(known).unwrap_or_default();
+        known.into_iter().filter(|(path, _)| path.exists())
+    }
+
+    /// Removes all but the credential file, which is shared with other programs and has lost our record by the logout.
+    /// Gives what is gone, and what stays.
+    pub(super) fn remove(&self) -> Result<(Vec<PathBuf>, Vec<Left>), Failure> {
+        let mut gone = Vec::new();
+        let mut left: Vec<Left> = self.services().collect();
+        if self.auth_file.exists() {
+            left.push((self.auth_file.clone(), "what other programs keep there"));
+        }
+        for (path, what) in [(&self.state, "state and log"), (&self.config, "configuration")] {
+            self.remove_folder(path, what, &mut gone, &mut left)?;
+        }
+        let auth_lock = codex_oauth_proto::lock::auth_lock(&self.auth_file);
+        let instance_lock = self.runtime.instance_lock();
+        for (lock, folder) in [(&auth_lock, None), (&instance_lock, Some(&self.runtime.dir))] {
+            if !folder.unwrap_or(lock).exists() {
+                continue;
+            }
+            // Held for the removal: a lock file that somebody uses must not be deleted.
+            let Ok(_free) = FileLock::try_acquire(lock) else {
+                left.push((lock.clone(), "in use by a daemon"));
+                continue;
+            };
+            if let Some(folder) = folder {
+                self.remove_folder(folder, "locks", &mut gone, &mut left)?;
+            } else {
+                #[expect(clippy::disallowed_methods, reason = "our lock, held by us")]
+                std::fs::remove_file(lock).map_err(|error| not_removed(lock, &error))?;
+                gone.push(lock.clone());
+            }
+        }
+        Ok((gone, left))
+    }
+
+    /// Removes a folder with all that is in it, if by its name it is ours: the environment may name any folder.
+    fn remove_folder(
+        &self,
+        path: &Path,
+        what: &'static str,
+        gone: &mut Vec<PathBuf>,
+        left: &mut Vec<Left>,
+    ) -> Result<(), Failure> {
+        if !path.exists() {
+            return Ok(());
+        }
+        let shared_place = format!("{APP}-{}", self.uid);
+        if path.file_name().is_none_or(|name| name != APP && name != shared_place.as_str()) {
+            left.push((path.to_owned(), what));
+            return Ok(());
+        }
+        std::fs::remove_dir_all(path).map_err(|error| not_removed(path, &error))?;
+        gone.push(path.to_owned());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leftovers(home: &Path, state: &Path) -> Leftovers {
+        let env = Env::new(7, Some(home.to_owned()), None)
+            .with("CODEX_OAUTH_STATE_DIR", state)
+            .with("CODEX_OAUTH_RUNTIME_DIR", home.join("codex-oauth-7"));
+        let endpoint = Endpoint::resolve(&env).unwrap();
+        for dir in [state, &endpoint.dir, &env.config_dir().unwrap()] {
+            std::fs::create_dir_all(dir.join("inner")).unwrap();
+        }
+        Leftovers::of(&env, &endpoint).unwrap()
+    }
+
+    #[test]
+    fn folders_of_ours_go_with_all_that_is_in_them() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let state = home.join(".local/state/codex-oauth");
+        let found = leftovers(&home, &state);
+        assert_eq!(found.present().len(), 3);
+        let (gone, left) = found.remove().unwrap();
+        assert_eq!(gone, [state, home.join(".config/codex-oauth"), home.join("codex-oauth-7")]);
+        assert_eq!((left, found.present()), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_folder_with_a_name_of_its_own_is_left_and_named() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let state = home.join("documents");
+        let (_, left) = leftovers(&home, &state).remove().unwrap();
+        assert_eq!(left, [(state.clone(), "state and log")]);
+        assert!(state.join("inner").is_dir());
+    }
+
+    #[test]
+    fn a_service_that_somebody_enabled_is_named_with_what_ends_it() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let unit = home.join(SERVICES[0].0);
+        std::fs::create_dir_all(unit.parent().unwrap()).unwrap();
+        std::fs::File::create(&unit).unwrap();
+        let found = leftovers(&home, &home.join("codex-oauth"));
+        let named = (unit, SERVICES[0].1);
+        assert!(found.present().contains(&named));
+        assert_eq!(found.remove().unwrap().1, [named]);
+    }
+
+    #[test]
+    fn locks_of_a_running_daemon_are_left() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let found = leftovers(&home, &home.join("codex-oauth"));
+        let lock = found.runtime.instance_lock();
+        let _running = FileLock::try_acquire(&lock).unwrap();
+        let (_, left) = found.remove().unwrap();
+        assert_eq!(left, [(lock, "in use by a daemon")]);
+    }
+}

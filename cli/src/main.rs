@@ -1,0 +1,80 @@
+//! `codex-oauth`: the human face of the daemon. Holds no token and speaks no HTTP: every command is a short conversation on
+//! the daemon's socket.
+//!
+//! Answers go to standard output, everything about them to standard error; the exit code says what kind of failure it was
+//! ([`exit::Exit`]).
+
+mod args;
+mod commands;
+mod context;
+mod exit;
+mod failure;
+mod interrupt;
+mod output;
+mod prompt;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use codex_oauth_proto::env::Env;
+
+use crate::args::Args;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let mut output = Output::stdio();
+    let ended = match Args::try_parse() {
+        Ok(args) => {
+            let json = args.wants_json();
+            let mut context = Context { env: Env::from_process(), output };
+            let ended = commands::run(&mut context, args);
+            output = context.output;
+            ended.or_else(|failure| report(&mut output, failure, json))
+        }
+        Err(refused) => show_usage(&mut output, &refused),
+    };
+    ended.unwrap_or_else(|failure| unwritten(&mut output, &failure)).into()
+}
+
+/// Help that was asked for is an answer; help because of a mistake is not.
+fn show_usage(output: &mut Output, usage: &clap::Error) -> Result<Exit, Failure> {
+    let text = usage.render().to_string();
+    if usage.use_stderr() {
+        output.err(&text)?;
+        Ok(Exit::Usage)
+    } else {
+        output.out(&text)?;
+        Ok(Exit::Success)
+    }
+}
+
+/// Says what went wrong. A program that asked for JSON gets it as `{"error":{…}}` too.
+fn report(output: &mut Output, failure: Failure, json: bool) -> Result<Exit, Failure> {
+    match failure {
+        Failure::Wire(error) => {
+            if json {
+                output.json(&serde_json::json!({ "error": error }))?;
+            }
+            output.error(&error)?;
+            Ok(Exit::of(error.code))
+        }
+        Failure::Output(_) => Err(failure),
+    }
+}
+
+/// The end of a command whose output could not be written.
+fn unwritten(output: &mut Output, failure: &Failure) -> Exit {
+    match failure {
+        // The reader has what it wanted, as in `codex-oauth models | head -1`.
+        Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::PipeClosed,
+        failure => {
+            // Standard error may be what cannot be written: then the exit code is all that is left to say it.
+            let _unheard = output.err(&format!("error: {failure}\n"));
+            Exit::Failure
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `config`: what is in force, who said so, and what is set without effect.
+
+use serde_json::{Value, json};
+
+use crate::rig::{Place, Ran, Running, replies};
+
+fn read(note: &Value) -> Value {
+    let setting = |name: &str, value: Value, source: &str, variable: Value, file_key: bool| json!({ "name": name, "value": value, "source": source, "variable": variable, "fileKey": file_key });
+    json!({
+        "configFile": "/home/ada/.config/codex-oauth/config.toml", "configFileRead": false, "configFileNote": note,
+        "settings": [
+            setting("auth_file", json!("/home/ada/.claude/auth.json"), "default", json!("CODEX_OAUTH_AUTH_FILE"), false),
+            setting("issuer_url", json!("https://auth.openai.com"), "default", json!("CODEX_OAUTH_ISSUER_URL"), true),
+            setting("callback_ports", json!([1455, 1457]), "environment", json!("CODEX_OAUTH_CALLBACK_PORTS"), true),
+            setting("ca_file", json!(null), "default", json!("CODEX_OAUTH_CA_FILE"), true),
+            setting("log", json!("debug"), "file", json!("CODEX_OAUTH_LOG"), true),
+            setting("limits.drain_ms", json!(30_000), "default", json!(null), true),
+        ],
+    })
+}
+
+fn shown(args: &[&str], note: &Value, variables: &[(&str, &str)]) -> (Place, Ran) {
+    let place = Place::new();
+    let daemon = place.daemon(replies(vec![("config/read", read(note))]));
+    let mut command = place.command(args);
+    command.env_remove("CODEX_OAUTH_AUTH_FILE").env("CODEX_OAUTH_DAEMON", "/nowhere/codex-oauthd");
+    let ran = Running::start(command.envs(variables.iter().copied())).finish();
+    daemon.done();
+    (place, ran)
+}
+
+#[test]
+fn every_setting_has_its_value_and_its_source() {
+    let (place, ran) = shown(&["config"], &Value::Null, &[]);
+    let socket = place.path().join("daemon.sock");
+    assert_eq!(
+        ran.stdout,
+        format!(
+            "config.toml  /home/ada/.config/codex-oauth/config.toml (there is none)\n\
+             socket       {}\n\
+             \n\
+             auth_file       /home/ada/.claude/auth.json  default\n\
+             issuer_url      https://auth.openai.com      default\n\
+             callback_ports  1455,1457                    CODEX_OAUTH_CALLBACK_PORTS\n\
+             ca_file         none                         default\n\
+             log             debug                        config.toml\n\
+             \n\
+             limits.drain_ms  30000  default\n\
+             \n\
+             daemon      none  CODEX_OAUTH_DAEMON\n\
+             no_spawn    yes   CODEX_OAUTH_NO_SPAWN\n\
+             no_browser  no    default\n",
+            socket.display()
+        )
+    );
+    assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn what_is_set_and_not_in_force_is_told_with_the_way_there() {
+    let renew = "run `codex-oauth daemon stop` to have it read at the next use";
+    let note = json!("it was changed after the daemon had read it");
+    for (note, variables, told) in [
+        (note, vec![], "config.toml: it was changed after the daemon had read it".to_owned()),
+        (
+            Value::Null,
+            vec![("CODEX_OAUTH_LOG", "debug")],
+            format!("CODEX_OAUTH_LOG is set here, but the daemon was started without it; {renew}"),
+        ),
+        (
+            Value::Null,
+            vec![("CODEX_OAUTH_CALLBACK_PORTS", "7")],
+            format!(
+                "CODEX_OAUTH_CALLBACK_PORTS is set here to something else than the daemon was started with; {renew}"
+            ),
+        ),
+    ] {
+        let (_, ran) = shown(&["config"], &note, &variables);
+        assert_eq!(ran.stderr, format!("note: {told}\n"));
+        assert_eq!(ran.code(), 0);
+    }
+    let (_, ran) = shown(&["config"], &Value::Null, &[("CODEX_OAUTH_CALLBACK_PORTS", "1455, 1457")]);
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn json_holds_the_daemons_words_and_our_own() {
+    let (place, ran) = shown(&["config", "--json"], &json!("changed"), &[]);
+    let mut whole = read(&json!("changed"));
+    whole["socket"] = json!(place.path().join("daemon.sock"));
+    whole["notes"] = json!(["config.toml: changed"]);
+    let command = |name: &str, value: Value, source: &str, variable: &str| json!({ "name": name, "value": value, "source": source, "variable": variable, "fileKey": false });
+    whole["command"] = json!([
+        command("daemon", Value::Null, "environment", "CODEX_OAUTH_DAEMON"),
+        command("no_spawn", json!(true), "environment", "CODEX_OAUTH_NO_SPAWN"),
+        command("no_browser", json!(false), "default", "CODEX_OAUTH_NO_BROWSER"),
+    ]);
+    assert_eq!(ran.json(), whole);
+    assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
+}

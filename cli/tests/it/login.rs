@@ -1,0 +1,142 @@
+//! `login`: the link, the wait, and who it was.
+
+use std::sync::mpsc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
+use serde_json::{Value, json};
+
+use crate::rig::{PATIENCE, Place, Running, Session, script};
+
+const LINK: &str = "https://auth.openai.com/oauth/authorize?redirect_uri=http%3A%2F%2F127.0.0.1%3A1457%2Fauth%2Fcallback&state=s";
+
+fn login(browser_opened: bool) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    json!({ "loginId": "l", "authUrl": LINK, "expiresAt": now + 300, "browserOpened": browser_opened })
+}
+
+/// Answers `account/read` and `account/login/start`; gives whether a browser was asked for.
+fn begin(session: &mut Session, status: &str, pending: &Value, browser_opened: bool) -> Value {
+    let request = session.request("account/read");
+    session.reply(
+        &request,
+        json!({ "status": status, "account": null, "expiresAt": null, "canRefresh": false, "note": null,
+                "credentialFile": "/a", "pendingLogin": pending, "probe": null }),
+    );
+    let request = session.request("account/login/start");
+    session.reply(&request, login(browser_opened));
+    request.params["openBrowser"].clone()
+}
+
+fn complete(session: &mut Session, login_id: &str, account: &Value, error: &Value) {
+    session.notify(
+        "account/login/completed",
+        json!({ "loginId": login_id, "success": error.is_null(), "account": account, "error": error }),
+    );
+}
+
+fn ada() -> Value {
+    json!({ "accountId": "acc", "email": "ada@example.com", "planType": "plus" })
+}
+
+#[test]
+fn without_a_browser_the_link_is_alone_on_standard_output() {
+    for (args, variable) in [(vec!["login", "--no-browser"], "0"), (vec!["login"], "1")] {
+        let place = Place::new();
+        let (printed, go_on) = mpsc::channel();
+        let daemon = place.daemon(vec![script(move |mut session| {
+            assert_eq!(begin(&mut session, "not_authenticated", &Value::Null, false), json!(false));
+            go_on.recv_timeout(PATIENCE).unwrap();
+            complete(&mut session, "another", &Value::Null, &Value::Null);
+            complete(&mut session, "l", &ada(), &Value::Null);
+        })]);
+        let mut running = Running::start(place.command(&args).env("CODEX_OAUTH_NO_BROWSER", variable));
+        running.expect_out(&format!("{LINK}\n"));
+        printed.send(()).unwrap();
+        let ran = running.finish();
+        assert_eq!((ran.code(), ran.stdout.as_str()), (0, ""));
+        assert!(ran.stderr.ends_with("\nsigned in as ada@example.com (Plus)\n"), "{}", ran.stderr);
+        daemon.done();
+    }
+}
+
+#[test]
+fn with_a_browser_everything_goes_to_standard_error_the_link_too() {
+    for (opened, told) in [(true, "has just opened"), (false, "no browser could be opened")] {
+        let place = Place::new();
+        let daemon = place.daemon(vec![script(move |mut session| {
+            assert_eq!(begin(&mut session, "authenticated", &Value::Null, opened), json!(true));
+            complete(&mut session, "l", &ada(), &Value::Null);
+        })]);
+        let ran = place.run(&["login"]);
+        assert_eq!((ran.code(), ran.stdout.as_str()), (0, ""));
+        assert!(ran.stderr.contains(told) && ran.stderr.contains(LINK), "{}", ran.stderr);
+        daemon.done();
+    }
+}
+
+#[test]
+fn over_ssh_the_port_to_forward_is_named() {
+    let place = Place::new();
+    let daemon = place.daemon(vec![script(|mut session| {
+        assert_eq!(session.hello.env["SSH_CONNECTION"], "a 1 b 2");
+        begin(&mut session, "not_authenticated", &Value::Null, false);
+        complete(&mut session, "l", &ada(), &Value::Null);
+    })]);
+    let ran = Running::start(place.command(&["login"]).env("SSH_CONNECTION", "a 1 b 2")).finish();
+    assert!(ran.stderr.contains("ssh -L 1457:127.0.0.1:1457"), "{}", ran.stderr);
+    daemon.done();
+}
+
+#[test]
+fn a_failed_login_says_why_and_whether_an_older_one_is_still_there() {
+    for (status, code) in [("not_authenticated", 3), ("expired", 3), ("authenticated", 1)] {
+        let place = Place::new();
+        let daemon = place.daemon(vec![script(move |mut session| {
+            begin(&mut session, status, &Value::Null, true);
+            let error =
+                WireError::upstream(ErrorCode::LoginFailed, Retry::Safe, "could not sign in: access denied")
+                    .next(NextStep::Login);
+            complete(&mut session, "l", &Value::Null, &json!(error));
+        })]);
+        let ran = place.run(&["login"]);
+        assert_eq!(ran.code(), code, "{status}");
+        let end = "\nerror: could not sign in: access denied\nnext: run `codex-oauth login`\n";
+        assert!(ran.stderr.ends_with(end), "{}", ran.stderr);
+        daemon.done();
+    }
+}
+
+#[test]
+fn ctrl_c_calls_off_a_login_that_was_begun_here() {
+    let place = Place::new();
+    let daemon = place.daemon(vec![script(|mut session| {
+        begin(&mut session, "not_authenticated", &Value::Null, false);
+        let request = session.request("account/login/cancel");
+        assert_eq!(request.params, json!({ "loginId": "l" }));
+        session.reply(&request, json!({}));
+    })]);
+    let mut running = Running::start(&mut place.command(&["login", "--no-browser"]));
+    running.expect_out(&format!("{LINK}\n"));
+    running.interrupt();
+    let ran = running.finish();
+    assert_eq!(ran.code(), 130);
+    assert!(ran.stderr.ends_with("login called off\n"), "{}", ran.stderr);
+    daemon.done();
+}
+
+#[test]
+fn ctrl_c_leaves_a_login_that_was_begun_elsewhere() {
+    let place = Place::new();
+    let daemon = place.daemon(vec![script(|mut session| {
+        begin(&mut session, "not_authenticated", &login(true), false);
+        assert_eq!(session.next(), None);
+    })]);
+    let mut running = Running::start(&mut place.command(&["login", "--no-browser"]));
+    running.expect_out(&format!("{LINK}\n"));
+    running.interrupt();
+    let ran = running.finish();
+    assert_eq!(ran.code(), 130);
+    assert!(ran.stderr.contains("goes on"), "{}", ran.stderr);
+    daemon.done();
+}

@@ -1,0 +1,23 @@
+//! The command as a person runs it: the real program against a daemon that follows a script.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod machine;
+mod rig;
+
+mod broken_output;
+mod config;
+mod daemon;
+mod exit_codes;
+mod install;
+mod interrupt;
+mod launcher;
+mod login;
+mod models;
+mod plan;
+mod plugin;
+mod query;
+mod setup;
+mod status;
+mod terminal;
+mod usage;

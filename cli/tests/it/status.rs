@@ -1,0 +1,168 @@
+//! `status`, which is also what the bare command shows.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use codex_oauth_proto::{BUILD, ErrorCode, NextStep, Retry, WireError};
+use serde_json::{Value, json};
+
+use crate::rig::{Place, Ran, replies};
+
+fn in_seconds(seconds: u64) -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + seconds
+}
+
+fn account(fields: &Value) -> Value {
+    let mut whole = json!({
+        "status": "authenticated",
+        "account": { "accountId": "acc", "email": "ada@example.com", "planType": "plus" },
+        "expiresAt": in_seconds(6 * 86_400 + 1_800), "canRefresh": true, "note": null,
+        "credentialFile": "/home/ada/.claude/auth.json", "pendingLogin": null, "probe": null,
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        whole[name] = value.clone();
+    }
+    whole
+}
+
+pub(crate) fn daemon_status() -> Value {
+    json!({
+        "build": BUILD, "protocol": 1, "pid": 4711, "nonce": "run", "phase": "serving", "uptimeMs": 10_800_000_u64,
+        "sessions": 6, "turnsRunning": 1, "turnsEnded": 12, "peersRefused": 0, "socket": "/run/user/1000/daemon.sock",
+        "credentialFile": "/home/ada/.claude/auth.json", "issuer": "https://auth.openai.com",
+        "backend": "https://chatgpt.com/backend-api", "pssBytes": 9_437_184, "openFiles": 21,
+    })
+}
+
+fn limits() -> Value {
+    json!({ "rateLimits": [{
+        "limitId": "codex", "limitName": null,
+        "primary": { "usedPercent": 42.4, "windowMinutes": 300, "resetsAt": in_seconds(7_830) },
+        "secondary": { "usedPercent": 81.0, "windowMinutes": 10_080, "resetsAt": in_seconds(273_630) },
+        "credits": null,
+    }] })
+}
+
+fn shown(args: &[&str], account: Value, limits: Value, daemon_status: Value) -> Ran {
+    let place = Place::new();
+    let daemon = place.daemon(replies(vec![
+        ("account/read", account),
+        ("account/rateLimits/read", limits),
+        ("daemon/status", daemon_status),
+    ]));
+    let ran = place.run(args);
+    daemon.done();
+    ran
+}
+
+#[test]
+fn three_lines_say_how_it_stands() {
+    for args in [vec![], vec!["status"]] {
+        let ran = shown(&args, account(&json!({})), limits(), daemon_status());
+        assert_eq!(
+            ran.stdout,
+            format!(
+                "signed in  ada@example.com (Plus) · token 6 d\n\
+                 limits     5h 42 %, resets in 2 h 10 min · week 81 % (!), resets in 3 d 4 h\n\
+                 daemon     {BUILD} up 3 h · 6 sessions · 1 running\n"
+            )
+        );
+        assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
+        assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80));
+    }
+}
+
+#[test]
+fn each_state_of_the_login_has_its_line_its_next_step_and_its_exit_code() {
+    let none = json!({ "rateLimits": [] });
+    for (fields, first, next, code) in [
+        (
+            json!({ "status": "not_authenticated", "account": null, "expiresAt": null }),
+            "signed out",
+            Some("`codex-oauth login`"),
+            3,
+        ),
+        (json!({ "status": "expired" }), "expired    ada@example.com (Plus)", Some("`codex-oauth login`"), 3),
+        (
+            json!({ "status": "needs_refresh" }),
+            "signed in  ada@example.com (Plus) · token renews with the next question",
+            None,
+            0,
+        ),
+        (
+            json!({ "status": "unreadable" }),
+            "unreadable /home/ada/.claude/auth.json",
+            Some("repair or move away"),
+            1,
+        ),
+        (json!({ "status": "of_a_newer_daemon" }), "unknown    ", Some("install the newest version"), 1),
+    ] {
+        let ran = shown(&["status"], account(&fields), none.clone(), daemon_status());
+        assert!(ran.stdout.starts_with(first), "{}", ran.stdout);
+        let found = ran.stdout.lines().find(|line| line.starts_with("next ")).map(str::to_owned);
+        assert_eq!(found.is_some(), next.is_some(), "{}", ran.stdout);
+        assert!(found.unwrap_or_default().contains(next.unwrap_or_default()), "{}", ran.stdout);
+        assert_eq!(ran.code(), code, "{fields}");
+        // Limits are of no use without a login.
+        assert_eq!(ran.stdout.contains("\nlimits     not known yet"), code == 0, "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn notes_a_waiting_login_and_an_older_daemon_are_shown() {
+    let fields = json!({ "note": "the login cannot be renewed", "pendingLogin": {
+        "loginId": "l", "authUrl": "https://a", "expiresAt": in_seconds(270), "browserOpened": true } });
+    let mut old = daemon_status();
+    old["build"] = json!("0.0.1");
+    old["phase"] = json!("draining");
+    let ran = shown(&["status"], account(&fields), limits(), old);
+    for line in [
+        "note       the login cannot be renewed",
+        "waiting    a login waits for you, 4 min left; `codex-oauth login` joins it",
+        "daemon     0.0.1 up 3 h · 6 sessions · 1 running · draining",
+        &format!("note       this command is {BUILD}; `codex-oauth daemon stop` renews the daemon"),
+    ] {
+        assert!(ran.stdout.lines().any(|found| found == line), "{line}\n{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_probe_is_asked_for_and_its_failure_counts() {
+    let error =
+        WireError::upstream(ErrorCode::UpstreamUnreachable, Retry::Safe, "could not reach chatgpt.com")
+            .next(NextStep::CheckNetwork);
+    let probe = |error: Value| {
+        json!({ "probe": { "authenticated": true, "tokenValid": true, "backendReachable": error.is_null(),
+                           "tookMs": 312, "error": error } })
+    };
+    let ran = shown(&["status", "--probe"], account(&probe(Value::Null)), limits(), daemon_status());
+    assert!(
+        ran.stdout.contains("\nprobe      the login works and OpenAI answers (312 ms)\n"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(ran.code(), 0);
+    let ran = shown(&["status", "--probe"], account(&probe(json!(error))), limits(), daemon_status());
+    assert!(ran.stdout.contains("\nprobe      could not reach chatgpt.com\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\nnext       check the network"), "{}", ran.stdout);
+    assert_eq!(ran.code(), 5);
+}
+
+#[test]
+fn a_further_limit_is_named_on_a_line_of_its_own() {
+    let further = json!({ "limitId": "codex_other", "limitName": "gpt-6.1-sol",
+                          "primary": { "usedPercent": 3.0, "windowMinutes": 1_440, "resetsAt": null } });
+    let mut both = limits();
+    both["rateLimits"].as_array_mut().unwrap().push(further);
+    let ran = shown(&["status"], account(&json!({})), both, daemon_status());
+    assert!(ran.stdout.contains("\n           gpt-6.1-sol: 1d 3 %\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn json_holds_all_of_it() {
+    let (account, limits) = (account(&json!({})), limits());
+    let ran = shown(&["status", "--json"], account.clone(), limits.clone(), daemon_status());
+    assert_eq!(
+        ran.json(),
+        json!({ "account": account, "rateLimits": limits["rateLimits"], "daemon": daemon_status(), "warnings": [] })
+    );
+}

@@ -1,0 +1,75 @@
+//! The command on a pseudo-terminal.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::rig::{PATIENCE, Ran, Running};
+
+/// Which streams are the terminal; the others are pipes. Standard input always is.
+#[derive(Clone, Copy)]
+pub(crate) struct Streams {
+    pub(crate) stdout: bool,
+    pub(crate) stderr: bool,
+}
+
+/// What a person and the pipes got.
+pub(crate) struct Shown {
+    /// Every byte that the terminal got, with plain line ends.
+    pub(crate) screen: String,
+    pub(crate) ran: Ran,
+}
+
+/// Runs the command to its end on a terminal of this width.
+pub(crate) fn on_terminal(mut command: Command, streams: Streams, columns: u16) -> Shown {
+    let (screen, terminal) = open(columns);
+    let end = || Stdio::from(terminal.try_clone().unwrap());
+    command.stdin(end());
+    if streams.stdout {
+        command.stdout(end());
+    }
+    if streams.stderr {
+        command.stderr(end());
+    }
+    let running = Running::start(&mut command);
+    let (done, read) = mpsc::channel();
+    thread::spawn(move || done.send(read_to_end(screen)));
+    let ran = running.finish();
+    // The screen ends when nobody has the terminal open any more, us included.
+    drop((command, terminal));
+    let screen = read.recv_timeout(PATIENCE).expect("the terminal stays open");
+    Shown { screen: screen.replace("\r\n", "\n"), ran }
+}
+
+/// Both ends: what a person sees, and what a program writes to.
+fn open(columns: u16) -> (File, File) {
+    let screen: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let name = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
+    tcsetwinsize(&screen, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    let mut options = OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, noctty());
+    let terminal = options.read(true).write(true).open(name).unwrap();
+    (screen.into(), terminal)
+}
+
+/// A test must not get the terminal as its own.
+fn noctty() -> i32 {
+    i32::try_from(rustix::fs::OFlags::NOCTTY.bits()).unwrap()
+}
+
+fn read_to_end(mut screen: File) -> String {
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4_096]);
+    // The end is an error on Linux and zero bytes elsewhere.
+    while let Ok(count @ 1..) = screen.read(&mut piece) {
+        bytes.extend_from_slice(&piece[..count]);
+    }
+    String::from_utf8(bytes).unwrap()
+}

@@ -1,0 +1,83 @@
+//! How the shim comes by a connection.
+
+use std::io::{self, Write as _};
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use codex_oauth_proto::caller::Caller;
+use codex_oauth_proto::connect::Session;
+use codex_oauth_proto::env::Env;
+use codex_oauth_proto::hello::{Resume, Role};
+use codex_oauth_proto::launch::{self, LaunchError};
+use codex_oauth_proto::{Nonce, WireError};
+
+/// What a hello says of the shim's requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opening {
+    /// This process, over every reconnect.
+    pub nonce: Nonce,
+    /// The number of the first request on the new connection that is not in `resume`.
+    pub next: u64,
+    /// Requests that an earlier connection carried, unanswered. They are the first that the new one carries, in this
+    /// order (a replayed `initialize` aside).
+    pub resume: Vec<Resume>,
+}
+
+/// Opens connections to the daemon. A test hands out its own.
+pub trait Connector {
+    /// A welcomed session, or why there is none. May block for as long as a daemon takes to start
+    /// and the client is there.
+    fn open(&mut self, opening: &Opening) -> Result<Session, WireError>;
+
+    /// A connection was lost.
+    fn lost(&mut self) {}
+}
+
+/// The connector of the real shim: the user's daemon, which is started when none is there.
+#[derive(Debug)]
+pub struct DaemonConnector<'fd> {
+    /// The client: no wait for a daemon outlives it by more than its grace.
+    caller: Caller<'fd>,
+    /// What was said on standard error, so that a reconnect does not say it again.
+    warned: Vec<String>,
+}
+
+impl Connector for DaemonConnector<'_> {
+    fn open(&mut self, opening: &Opening) -> Result<Session, WireError> {
+        // A daemon of ours that was just lost may not have been over yet when we looked.
+        launch::reap_former_children();
+        let env = Env::from_process();
+        let Opening { nonce, next, resume } = opening.clone();
+        let mut hello =
+            launch::hello(&env, Role::Mcp, nonce).map_err(|error| LaunchError::from(error).to_wire())?;
+        hello.next = next;
+        hello.resume = resume;
+        let session = launch::open_or_start(&env, &hello, &self.caller).map_err(|error| error.to_wire())?;
+        self.warn(&session.welcome.warnings);
+        Ok(session)
+    }
+
+    /// The daemon may have been our child, and would stay a zombie.
+    fn lost(&mut self) {
+        launch::reap_former_children();
+    }
+}
+
+impl<'fd> DaemonConnector<'fd> {
+    /// For the client that writes to `stdin`. Once it has closed its side, waits go on for `grace`
+    /// ([`Limits::last_answers`](crate::Limits)), so that what it said last may still be answered.
+    pub const fn new(stdin: BorrowedFd<'fd>, grace: Duration) -> Self {
+        Self { caller: Caller::watched(stdin, grace), warned: Vec::new() }
+    }
+
+    fn warn(&mut self, warnings: &[String]) {
+        if self.warned == warnings {
+            return;
+        }
+        for warning in warnings {
+            // A client that gave us no standard error has no use for warnings.
+            let _unread = writeln!(io::stderr(), "codex-oauth-mcp: {warning}");
+        }
+        warnings.clone_into(&mut self.warned);
+    }
+}

@@ -1,0 +1,119 @@
+//! One arm per method.
+
+use codex_oauth_proto::api::{Empty, Method, account, config, daemon, model, turn};
+use codex_oauth_proto::jsonrpc::Request;
+use codex_oauth_proto::{ErrorCode, NextStep, WireError};
+use serde_json::Value;
+
+use super::{ApiSession, params};
+use crate::service::{Question, TurnEvent};
+use crate::shutdown::Phase;
+
+/// Answers one request, and stays with it until its last notification.
+pub(super) async fn handle(api: &ApiSession, request: Request) {
+    let Request { id, method, params: given, .. } = request;
+    let service = &api.server.service;
+    let result = match method.as_str() {
+        account::Read::NAME => match params::<account::Read>(given) {
+            Ok(params) => encode(Ok(service.account(params.probe.into()).await)),
+            Err(error) => Err(error),
+        },
+        account::LoginStart::NAME => return login_start(api, id, given).await,
+        account::LoginCancel::NAME => match params::<account::LoginCancel>(given) {
+            Ok(params) => encode(service.login_cancel(&params.login_id).await.map(|()| Empty {})),
+            Err(error) => Err(error),
+        },
+        account::Logout::NAME => encode(service.logout().await),
+        account::RateLimitsRead::NAME => match params::<account::RateLimitsRead>(given) {
+            Ok(params) if params.refresh => encode(service.refresh_rate_limits().await),
+            Ok(_) => encode(Ok(service.rate_limits().await)),
+            Err(error) => Err(error),
+        },
+        config::Read::NAME => encode(Ok(api.server.config())),
+        model::List::NAME => encode(service.models().await),
+        turn::Start::NAME => return turn_start(api, id, given).await,
+        turn::Interrupt::NAME => {
+            encode(params::<turn::Interrupt>(given).and_then(|params| interrupt(api, &params.turn_id)))
+        }
+        daemon::Status::NAME => encode(Ok(api.server.status(codex_oauth_proto::PROTOCOL.max.0))),
+        daemon::Drain::NAME => encode(params::<daemon::Drain>(given).map(|params| drain(api, &params))),
+        _ => Err(WireError::caller(
+            ErrorCode::MethodNotFound,
+            format!("could not find the method `{}`", crate::session::printable(&method)),
+        )),
+    };
+    api.respond(id, result).await;
+}
+
+async fn login_start(api: &ApiSession, id: Option<Value>, given: Value) {
+    let started = match params::<account::LoginStart>(given) {
+        Ok(params) => api.server.service.login_start(params.open_browser.then(|| api.session.env())).await,
+        Err(error) => Err(error),
+    };
+    let started = match started {
+        Ok(started) => started,
+        Err(error) => return api.respond(id, Err(error)).await,
+    };
+    let login_id = started.login_id.clone();
+    api.respond(id, encode(Ok(started))).await;
+    tokio::select! {
+        () = api.session.over.cancelled() => {}
+        ended = api.server.service.login_ended(&login_id) => api.notify(account::LOGIN_COMPLETED, &ended).await,
+    }
+}
+
+async fn turn_start(api: &ApiSession, id: Option<Value>, given: Value) {
+    let started = params::<turn::Start>(given)
+        .and_then(Question::try_from)
+        .and_then(|question| api.server.service.start_turn(question));
+    let mut started = match started {
+        Ok(started) => started,
+        Err(error) => return api.respond(id, Err(error)).await,
+    };
+    let turn_id = started.id().to_string();
+    api.respond(id, encode(Ok(turn::StartResult { turn_id: turn_id.clone() }))).await;
+    loop {
+        let event = tokio::select! {
+            // Nobody listens any more. Dropping `started` detaches the turn; it is not called off.
+            () = api.session.over.cancelled() => return,
+            event = started.next() => event,
+        };
+        let Some(event) = event else { return };
+        match event {
+            TurnEvent::Delta(delta) => {
+                let delta = turn::Delta { turn_id: turn_id.clone(), delta };
+                api.notify(turn::DELTA, &delta).await;
+            }
+            TurnEvent::Progress { message, elapsed_ms } => {
+                let progress = turn::Progress { turn_id: turn_id.clone(), message, elapsed_ms };
+                api.notify(turn::PROGRESS, &progress).await;
+            }
+            TurnEvent::Ended(outcome) => api.notify(turn::COMPLETED, &outcome.to_api(turn_id.clone())).await,
+        }
+    }
+}
+
+fn interrupt(api: &ApiSession, turn_id: &str) -> Result<Empty, WireError> {
+    if api.server.service.interrupt(turn_id) {
+        return Ok(Empty {});
+    }
+    let message =
+        format!("could not interrupt the turn `{}`: it is not running", crate::session::printable(turn_id));
+    Err(WireError::caller(ErrorCode::InvalidArguments, message).next(NextStep::FixArguments))
+}
+
+fn drain(api: &ApiSession, params: &daemon::DrainParams) -> Empty {
+    tracing::info!(
+        reason = crate::session::printable(&params.reason),
+        pid = api.session.hello.pid,
+        "asked to drain"
+    );
+    api.server.shutdown.advance(Phase::Draining);
+    Empty {}
+}
+
+fn encode<T: serde::Serialize>(result: Result<T, WireError>) -> Result<Value, WireError> {
+    result.and_then(|value| {
+        serde_json::to_value(value).map_err(|error| crate::service::internal("encode an answer", &error))
+    })
+}

@@ -1,0 +1,161 @@
+//! Why there is no access token, or no login: facts for the edge, without a secret in any of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::callback::PortsBusy;
+use super::issuer::IssuerError;
+use super::refresh::Refusal;
+use super::store::StoreError;
+
+/// Why a call of the [`TokenManager`](super::TokenManager) failed. Cheap to clone: one refresh answers many callers.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// The credential file has no login of ours, or does not exist. Next step: sign in.
+    #[error("could not get an access token: not signed in")]
+    NotLoggedIn,
+    /// The access token has ended, or the backend refused it, and it cannot be renewed. Next step: sign in.
+    #[error("could not renew the access token: {why}")]
+    Expired {
+        /// Why not.
+        why: NotRefreshable,
+    },
+    /// The record was made on another machine; spending its refresh token here would sign that one out.
+    /// Next step: sign in here.
+    #[error("could not renew the access token: the login was copied from another machine")]
+    OtherMachine,
+    /// The login belongs to another issuer or backend and is not sent to the configured one. Next step: repair the
+    /// configuration, or sign in with this one.
+    #[error(
+        "could not use the login: it is bound to `{issuer}` and `{backend_origin}`, and configured are \
+         `{our_issuer}` and `{our_backend_origin}`"
+    )]
+    GrantElsewhere {
+        /// The issuer of the login.
+        issuer: String,
+        /// The backend origin of the login.
+        backend_origin: String,
+        /// The configured issuer.
+        our_issuer: String,
+        /// The configured backend origin.
+        our_backend_origin: String,
+    },
+    /// The issuer refused the refresh token for good. Next step: sign in.
+    #[error("could not renew the access token: {}: {}", refusal_cause(.0), .0.message)]
+    Refused(Refusal),
+    /// The backend refused a token that was renewed moments ago; another renewal would not help.
+    #[error("could not use the renewed access token of account `{account_id}`: the backend refuses it")]
+    Rejected {
+        /// The account of the token.
+        account_id: String,
+    },
+    /// The issuer could not be asked, or had no answer for now. Next step: wait until `retry_at`.
+    #[error("could not renew the access token")]
+    Unavailable {
+        /// Not tried again before.
+        retry_at: SystemTime,
+        /// The last failure.
+        #[source]
+        source: Arc<IssuerError>,
+    },
+    /// A refresh was sent and no answer came: the refresh token may be spent. Tried again at `retry_at`.
+    #[error("could not learn whether the access token was renewed")]
+    OutcomeUnknown {
+        /// Not tried again before.
+        retry_at: SystemTime,
+        /// How the exchange broke off.
+        #[source]
+        source: Arc<IssuerError>,
+    },
+    /// Another account signed in meanwhile. What was begun with the first one is not continued with the other.
+    #[error("could not go on as account `{expected}`: account `{found}` has signed in meanwhile")]
+    AccountMismatch {
+        /// The account that the caller began with.
+        expected: String,
+        /// The account in the file now.
+        found: String,
+    },
+    /// The credential file or our record cannot be read, or it cannot be written. It was left as it is. Next step: repair
+    /// or move away the file that the error names.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+    /// The issuer gave a new pair of tokens that could not be written; it is kept in memory and written at `retry_at`.
+    /// Next step: make room, or make the file writable, before the daemon ends.
+    #[error("could not save the renewed login")]
+    NotSaved {
+        /// Not tried again before.
+        retry_at: SystemTime,
+        /// Why.
+        #[source]
+        source: Arc<StoreError>,
+    },
+    /// The file changed under every one of several attempts.
+    #[error("could not get an access token: the credential file `{}` keeps changing", path.display())]
+    Unsettled {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No port for the login's redirect was free.
+    #[error(transparent)]
+    PortsBusy(#[from] Arc<PortsBusy>),
+    /// There is no such login to cancel: never started, or ended.
+    #[error("could not cancel the login `{login_id}`: it is not pending")]
+    NoSuchLogin {
+        /// As the caller gave it.
+        login_id: String,
+    },
+    /// The daemon is going down and starts no login.
+    #[error("could not start a login: the daemon is shutting down")]
+    Closed,
+    /// A task of this daemon failed; its log has more.
+    #[error("could not finish what was asked: a task of the daemon failed")]
+    Internal,
+}
+
+/// Why a login has no way to be renewed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotRefreshable {
+    /// The record is the original plugin's: its access token is borrowed, its refresh token is not ours to spend.
+    #[error("the login was made by the original plugin, whose refresh token is not used")]
+    Adopted,
+    /// See [`AuthError::OtherMachine`].
+    #[error("the login was copied from another machine")]
+    OtherMachine,
+    /// See [`AuthError::GrantElsewhere`].
+    #[error("the login is bound to `{issuer}` and `{backend_origin}`")]
+    Elsewhere {
+        /// The issuer of the login.
+        issuer: String,
+        /// The backend origin of the login.
+        backend_origin: String,
+    },
+    /// The issuer refused the refresh token.
+    #[error("{}: {}", refusal_cause(.0), .0.message)]
+    Refused(Refusal),
+}
+
+impl AuthError {
+    /// Whether this failure to renew a token leaves the old one as good as it was: nobody signed out, and no other
+    /// account signed in.
+    pub(super) fn leaves_old(&self) -> bool {
+        !matches!(self, Self::NotLoggedIn | Self::AccountMismatch { .. } | Self::GrantElsewhere { .. })
+    }
+}
+
+impl From<StoreError> for AuthError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+fn refusal_cause(refusal: &Refusal) -> String {
+    let code = refusal.code.as_deref().unwrap_or("no code");
+    if refusal.interrupted {
+        format!("an earlier refresh was interrupted, and the issuer now refuses the token ({code})")
+    } else {
+        format!("the issuer refused the refresh token ({code})")
+    }
+}

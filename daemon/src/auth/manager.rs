@@ -1,0 +1,227 @@
+//! The door of `auth`.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use super::config::{AuthConfig, ConfigError};
+use super::credentials::{Binding, Credentials, Need, Reason};
+use super::error::{AuthError, NotRefreshable};
+use super::issuer::{Issuer, IssuerError};
+use super::login::{LoginState, Logins, PendingLogin};
+use super::refresh::Urgency;
+use super::refresher::{Next, Refresher};
+use super::status::{AuthState, AuthStatus};
+use super::store::Store;
+use crate::fsx::Reread;
+use crate::grant::Grant;
+use crate::limits::Limits;
+use crate::task;
+
+/// Looks at the file in one call: the first, one after a refresh, and as many again for other programs that write it.
+const LOOKS: usize = 4;
+
+/// Holds the login, hands out access tokens, renews them. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct TokenManager(Arc<Shared>);
+
+/// What a logout did.
+#[derive(Debug)]
+pub struct LogoutReport {
+    /// There was a record to remove.
+    pub was_signed_in: bool,
+    /// What the issuer said; the record is removed whatever it is.
+    pub revocation: Revocation,
+}
+
+/// The fate of the refresh token at the issuer.
+#[derive(Debug)]
+pub enum Revocation {
+    /// The issuer has forgotten it.
+    Done,
+    /// Nothing was sent: there was no login, or its refresh token is not ours to send.
+    NotSent(Option<NotRefreshable>),
+    /// The issuer was not reached or refused; the token may live on there until it is replaced or ends.
+    Failed(IssuerError),
+}
+
+#[derive(Debug)]
+struct Shared {
+    limits: Limits,
+    tracker: TaskTracker,
+    ours: Binding,
+    store: Arc<Store>,
+    issuer: Arc<Issuer>,
+    refresher: Arc<Refresher>,
+    logins: Logins,
+}
+
+impl TokenManager {
+    /// Touches neither file nor network. Refreshes and logins run on `tracker`, which a drain waits for; see
+    /// [`TokenManager::close`].
+    pub fn new(config: AuthConfig, limits: Limits, tracker: TaskTracker) -> Result<Self, ConfigError> {
+        let config = config.normalized()?;
+        let reread = Reread { tries: limits.reread_tries, pause: limits.reread_pause };
+        let ours = Binding::ours(&config);
+        let store = Arc::new(Store::new(config.file.clone(), reread));
+        let issuer = Arc::new(Issuer::new(&config, &limits));
+        let refresher =
+            Arc::new(Refresher::new(Arc::clone(&store), Arc::clone(&issuer), tracker.clone(), &limits));
+        let logins = Logins::new(
+            config,
+            ours.clone(),
+            Arc::clone(&store),
+            Arc::clone(&issuer),
+            tracker.clone(),
+            &limits,
+        );
+        Ok(Self(Arc::new(Shared { limits, tracker, ours, store, issuer, refresher, logins })))
+    }
+
+    /// A usable access token: the one in the file, renewed first when it has less than
+    /// [`Limits::refresh_before_expiry`] left. If renewing fails, the old one is handed out while it is valid.
+    pub async fn grant(&self) -> Result<Grant, AuthError> {
+        self.0.obtain(None).await
+    }
+
+    /// Another token than `rejected`, to which the backend answered 401: the one that is in the file by now, if it is
+    /// another one of the same account, else a renewed one. A rejected token is renewed at most once.
+    pub async fn recover(&self, rejected: &Grant) -> Result<Grant, AuthError> {
+        self.0.store.reload().await?;
+        self.0.obtain(Some(rejected)).await
+    }
+
+    /// The state of the login. No network; never fails: what is wrong is the status.
+    pub async fn status(&self) -> AuthStatus {
+        self.0.status().await
+    }
+
+    /// Starts a login in the browser, or returns the one that is pending: there is one link at a time, whoever asks.
+    /// Opens no browser. The old login stays in force until the new one is written.
+    pub async fn login_start(&self) -> Result<PendingLogin, AuthError> {
+        self.0.logins.start().await
+    }
+
+    /// Ends a pending login; returns when its port is free again.
+    pub async fn login_cancel(&self, login_id: &str) -> Result<(), AuthError> {
+        self.0.logins.cancel(login_id).await
+    }
+
+    /// How the latest login stands.
+    pub fn logins(&self) -> watch::Receiver<LoginState> {
+        self.0.logins.subscribe()
+    }
+
+    /// Signs out: ends a pending login, asks the issuer to forget the refresh token if it is ours
+    /// ([`Limits::revoke`], best effort), then removes our record from the file. Goes on if the caller does not wait
+    /// for the end.
+    pub async fn logout(&self) -> Result<LogoutReport, AuthError> {
+        let shared = Arc::clone(&self.0);
+        let logout = task::spawn(&self.0.tracker, "logout", async move { shared.logout().await });
+        logout.await.ok().flatten().ok_or(AuthError::Internal)?
+    }
+
+    /// For a drain: ends a pending login and starts no more, so that the tracker can run empty. Refreshes go on.
+    pub fn close(&self) {
+        self.0.logins.close();
+    }
+}
+
+impl Shared {
+    async fn obtain(&self, rejected: Option<&Grant>) -> Result<Grant, AuthError> {
+        for _ in 0..LOOKS {
+            let login = self.store.current().await?.ok_or(AuthError::NotLoggedIn)?;
+            self.ours.check_place(&login)?;
+            let (urgency, reason) = match self.need(&login, rejected)? {
+                Need::None => return Ok(login.grant()),
+                Need::Early(reason) => (Urgency::Early, reason),
+                Need::Needed(reason) => (Urgency::Needed, reason),
+            };
+            let renewed = match self.ours.check_spendable(&login) {
+                Ok(token) => self.refresher.renew(&login, token, urgency, reason).await,
+                Err(why) => Err(why.into()),
+            };
+            match renewed {
+                Ok(Next::Look) => {}
+                Ok(Next::KeepOld) => return Ok(login.grant()),
+                Err(error) if urgency == Urgency::Early && error.leaves_old() && is_valid(&login) => {
+                    return Ok(login.grant());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(AuthError::Unsettled { path: self.store.path().to_owned() })
+    }
+
+    fn need(&self, login: &Credentials, rejected: Option<&Grant>) -> Result<Need, AuthError> {
+        let now = SystemTime::now();
+        let margin = self.limits.refresh_before_expiry;
+        let Some(rejected) = rejected else { return Ok(login.need(now, margin)) };
+        if login.account_id != rejected.account_id {
+            return Err(AuthError::AccountMismatch {
+                expected: rejected.account_id.clone(),
+                found: login.account_id.clone(),
+            });
+        }
+        if login.access_token != rejected.access_token {
+            return Ok(login.need(now, margin));
+        }
+        if login.just_renewed(now) {
+            return Err(AuthError::Rejected { account_id: login.account_id.clone() });
+        }
+        Ok(Need::Needed(Reason::UnauthorizedRecovery))
+    }
+
+    async fn status(&self) -> AuthStatus {
+        let file = self.store.path().to_owned();
+        let login = match self.store.current().await {
+            Ok(Some(login)) => login,
+            Ok(None) => return AuthStatus::none(file, AuthState::NotAuthenticated),
+            Err(error) => return AuthStatus::none(file, AuthState::Unreadable(Arc::new(error))),
+        };
+        let not_refreshable = match self.ours.check_spendable(&login) {
+            Ok(token) => self.refresher.refusal(&token).map(NotRefreshable::Refused),
+            Err(why) => Some(why),
+        };
+        let place = self.ours.check_place(&login);
+        AuthStatus::of(file, &login, place, not_refreshable, self.limits.refresh_before_expiry)
+    }
+
+    async fn logout(&self) -> Result<LogoutReport, AuthError> {
+        self.logins.cancel_any().await;
+        // Before anything is revoked: a token must not be killed that then cannot be removed.
+        self.store.check().await?;
+        // A record that cannot be read has no token to revoke, but it can be removed.
+        let on_disk = self.store.reload().await.ok().flatten();
+        // If the last renewal is not on disk, what is there is spent.
+        let login = on_disk.map(|on_disk| self.refresher.unsaved().unwrap_or(on_disk));
+        let revocation = match login.as_deref() {
+            Some(login) => self.revoke(login).await,
+            None => Revocation::NotSent(None),
+        };
+        let was_signed_in = self.store.clear().await?;
+        Ok(LogoutReport { was_signed_in, revocation })
+    }
+
+    async fn revoke(&self, login: &Credentials) -> Revocation {
+        let own = match (self.ours.check_spendable(login), &login.own) {
+            (Ok(_), Some(own)) => own,
+            (Err(why), _) => return Revocation::NotSent(Some(why)),
+            (Ok(_), None) => return Revocation::NotSent(None),
+        };
+        match self.issuer.revoke(&own.bound.client_id, &own.refresh_token).await {
+            Ok(()) => Revocation::Done,
+            Err(error) => Revocation::Failed(error),
+        }
+    }
+}
+
+/// An access token whose end nobody knows is good until the backend says otherwise.
+fn is_valid(login: &Credentials) -> bool {
+    login.expires_at.is_none_or(|end| end > SystemTime::now())
+}
+
+#[cfg(test)]
+mod tests;

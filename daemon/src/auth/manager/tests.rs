@@ -1,0 +1,101 @@
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::*;
+use crate::auth::store::StoreError;
+use crate::auth::testing::issuer::{FakeIssuer, Reply, Seen};
+use crate::auth::testing::{
+    ACCOUNT, access_token, config, credentials, hard_link, put, put_login, read_json, remove,
+};
+use crate::secret::Secret;
+
+mod disk;
+mod place;
+mod recover;
+mod refresh;
+
+/// A manager over a fake issuer and a file in a directory of its own.
+struct Rig {
+    home: tempfile::TempDir,
+    issuer: FakeIssuer,
+    tokens: TokenManager,
+    tracker: TaskTracker,
+}
+
+impl Rig {
+    async fn new(answer: impl FnMut(&Seen) -> Reply + Send + 'static) -> Self {
+        Self::with(Limits { reread_pause: Duration::ZERO, ..Limits::default() }, |_| {}, answer).await
+    }
+
+    async fn with(
+        limits: Limits,
+        configure: impl FnOnce(&mut AuthConfig),
+        answer: impl FnMut(&Seen) -> Reply + Send + 'static,
+    ) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let issuer = FakeIssuer::start(answer).await;
+        let tracker = TaskTracker::new();
+        let mut config = config(&issuer.url, home.path().join("auth.json"));
+        configure(&mut config);
+        let tokens = TokenManager::new(config, limits, tracker.clone()).unwrap();
+        Self { home, issuer, tokens, tracker }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.home.path().join("auth.json")
+    }
+
+    /// A login at the fake issuer whose access token ends in so many seconds.
+    fn login(&self, seconds_left: i64) -> Credentials {
+        login_at(&self.issuer.url, seconds_left, "old", "rt_old")
+    }
+
+    fn sign_in(&self, seconds_left: i64) {
+        put_login(&self.file(), &self.login(seconds_left));
+    }
+
+    fn record(&self) -> Value {
+        read_json(&self.file())["openai_codex"].clone()
+    }
+}
+
+fn login_at(url: &str, seconds_left: i64, jti: &str, refresh_token: &str) -> Credentials {
+    let mut login = credentials("", refresh_token);
+    login.access_token = access_token(seconds_left, jti);
+    login.expires_at = crate::auth::claims::Claims::of(&login.access_token).expires_at;
+    let bound = &mut login.own.as_mut().unwrap().bound;
+    (bound.issuer, bound.backend_origin) = (url.to_owned(), url.to_owned());
+    login
+}
+
+/// A new pair, `number` in its names.
+fn pair(number: usize) -> String {
+    json!({
+        "access_token": access_token(86_400, &format!("new-{number}")).expose(),
+        "refresh_token": format!("rt_new_{number}"),
+        "id_token": access_token(86_400, "id").expose(),
+    })
+    .to_string()
+}
+
+/// Answers each request with the next pair.
+fn pairs() -> impl FnMut(&Seen) -> Reply {
+    let mut number = 0;
+    move |_| {
+        number += 1;
+        Reply::Now(200, pair(number))
+    }
+}
+
+fn refused(_: &Seen) -> Reply {
+    Reply::Now(401, json!({"error": {"code": "refresh_token_reused", "message": "used"}}).to_string())
+}
+
+fn unavailable(_: &Seen) -> Reply {
+    Reply::Now(503, "busy".to_owned())
+}

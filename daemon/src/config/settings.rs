@@ -1,0 +1,193 @@
+//! Takes each setting from its variable, else from the file, else the default, and notes which: what `config/read` shows is
+//! what was taken, since a setting can be had here alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use codex_oauth_proto::api::config::{Setting, Source};
+use codex_oauth_proto::env::{Env, EnvError};
+use serde_json::Value;
+
+use super::{ConfigError, values};
+use crate::limits::Limits;
+
+/// Where reqwest looks for the proxy of https addresses, in its order.
+const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
+/// How a setting is called.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    name: &'static str,
+    variable: Option<&'static str>,
+    in_file: bool,
+}
+
+impl Key {
+    /// A key of `config.toml` that has a variable too.
+    pub(super) const fn new(name: &'static str, variable: &'static str) -> Self {
+        Self { name, variable: Some(variable), in_file: true }
+    }
+
+    /// A key of `config.toml` alone.
+    pub(super) const fn in_file(name: &'static str) -> Self {
+        Self { name, variable: None, in_file: true }
+    }
+
+    /// What only the environment says.
+    pub(super) const fn in_environment(name: &'static str, variable: &'static str) -> Self {
+        Self { name, variable: Some(variable), in_file: false }
+    }
+}
+
+/// The settings taken so far.
+#[derive(Debug)]
+pub(super) struct Settings<'a> {
+    env: &'a Env,
+    /// `config.toml`, for the errors about what is in it.
+    path: &'a Path,
+    taken: Vec<Setting>,
+}
+
+impl<'a> Settings<'a> {
+    pub(super) const fn new(env: &'a Env, path: &'a Path) -> Self {
+        Self { env, path, taken: Vec::new() }
+    }
+
+    /// Everything that was taken, in that order.
+    pub(super) fn into_vec(self) -> Vec<Setting> {
+        self.taken
+    }
+
+    /// A place. Clients must know it too, and they read no `config.toml`.
+    pub(super) fn place(&mut self, name: &'static str, variable: &'static str, path: &Path) {
+        let source = if self.env.get_os(variable).is_some() { Source::Environment } else { Source::Default };
+        self.note(Key::in_environment(name, variable), path.display().to_string(), source);
+    }
+
+    /// A text as it is.
+    pub(super) fn text(&mut self, key: Key, file: Option<String>, default: &str) -> String {
+        let (text, source) = self.first(key, file, default);
+        self.note(key, text.as_str(), source);
+        text
+    }
+
+    /// An address.
+    pub(super) fn url(
+        &mut self,
+        key: Key,
+        file: Option<String>,
+        default: &str,
+    ) -> Result<String, ConfigError> {
+        let (text, source) = self.first(key, file, default);
+        let url = values::url(&text).map_err(|reason| {
+            let shown = values::without_user_info(&text);
+            self.refuse(key, source, shown, reason)
+        })?;
+        self.note(key, url.as_str(), source);
+        Ok(url)
+    }
+
+    /// Ports.
+    pub(super) fn ports(
+        &mut self,
+        key: Key,
+        file: Option<Vec<u16>>,
+        default: &[u16],
+    ) -> Result<Vec<u16>, ConfigError> {
+        let (ports, source) = match (self.variable(key), file) {
+            (Some(text), _) => (
+                values::ports(&text)
+                    .map_err(|reason| self.refuse(key, Source::Environment, text.clone(), reason))?,
+                Source::Environment,
+            ),
+            (None, Some(ports)) if ports.is_empty() => {
+                return Err(self.refuse(key, Source::File, "[]".to_owned(), values::NO_PORTS));
+            }
+            (None, Some(ports)) => (ports, Source::File),
+            (None, None) => (default.to_vec(), Source::Default),
+        };
+        self.note(key, ports.clone(), source);
+        Ok(ports)
+    }
+
+    /// A file that need not be named.
+    pub(super) fn file(
+        &mut self,
+        name: &'static str,
+        variable: &'static str,
+        file: Option<PathBuf>,
+    ) -> Result<Option<PathBuf>, ConfigError> {
+        let key = Key::new(name, variable);
+        let given: Result<_, EnvError> = self.env.absolute(variable);
+        let (path, source) = match (given?, file) {
+            (Some(path), _) => (Some(path), Source::Environment),
+            (None, Some(path)) if path.is_relative() => {
+                let shown = path.display().to_string();
+                return Err(self.refuse(key, Source::File, shown, "expected an absolute path"));
+            }
+            (None, Some(path)) => (Some(path), Source::File),
+            (None, None) => (None, Source::Default),
+        };
+        self.note(key, path.as_ref().map(|path| path.display().to_string()), source);
+        Ok(path)
+    }
+
+    /// The proxy for https addresses, as reqwest finds it; only to be shown. A password in it is not.
+    pub(super) fn proxy(&mut self) {
+        let set = PROXY_VARIABLES.into_iter().find_map(|name| Some((name, self.env.get(name)?)));
+        let (variable, proxy, source) = match set {
+            Some((name, proxy)) => (name, Some(values::without_user_info(proxy)), Source::Environment),
+            None => (PROXY_VARIABLES[0], None, Source::Default),
+        };
+        self.note(Key::in_environment("https_proxy", variable), proxy, source);
+    }
+
+    /// Bounds and waits, those of `given` changed.
+    pub(super) fn limits(&mut self, given: &BTreeMap<String, u64>) -> Result<Limits, ConfigError> {
+        let mut limits = Limits::default();
+        for (name, value) in given {
+            limits.set(name, *value).map_err(|reason| ConfigError::Value {
+                name: format!("limits.{name}"),
+                file: Some(self.path.to_owned()),
+                value: value.to_string(),
+                reason,
+            })?;
+        }
+        for (name, value) in limits.entries() {
+            let source = if given.contains_key(&name) { Source::File } else { Source::Default };
+            let (name, value) = (format!("limits.{name}"), value.into());
+            self.taken.push(Setting { name, value, source, variable: None, file_key: true });
+        }
+        Ok(limits)
+    }
+
+    fn first(&self, key: Key, file: Option<String>, default: &str) -> (String, Source) {
+        match (self.variable(key), file) {
+            (Some(text), _) => (text, Source::Environment),
+            (None, Some(text)) => (text, Source::File),
+            (None, None) => (default.to_owned(), Source::Default),
+        }
+    }
+
+    fn variable(&self, key: Key) -> Option<String> {
+        key.variable.and_then(|name| self.env.get(name)).map(str::to_owned)
+    }
+
+    fn note(&mut self, key: Key, value: impl Into<Value>, source: Source) {
+        self.taken.push(Setting {
+            name: key.name.to_owned(),
+            value: value.into(),
+            source,
+            variable: key.variable.map(str::to_owned),
+            file_key: key.in_file,
+        });
+    }
+
+    fn refuse(&self, key: Key, source: Source, value: String, reason: &'static str) -> ConfigError {
+        let (name, file) = match (source, key.variable) {
+            (Source::File, _) => (key.name, Some(self.path.to_owned())),
+            (_, variable) => (variable.unwrap_or(key.name), None),
+        };
+        ConfigError::Value { name: name.to_owned(), file, value, reason }
+    }
+}

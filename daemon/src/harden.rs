@@ -1,0 +1,62 @@
+//! The first thing the daemon does: nobody else's descriptors, no core dumps, no looking into its memory.
+//!
+//! What this does not do: a process of the same user can still read the credential file.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+
+/// Descriptors for the most sessions, their upstream connections, files and a reserve.
+const OPEN_FILES: u64 = 4096;
+
+/// Hardens this process. To be called before any file is opened or thread is started.
+///
+/// # Errors
+/// The first step that failed, by name.
+pub(crate) fn harden() -> Result<(), (&'static str, io::Error)> {
+    close_inherited().map_err(|error| ("close inherited descriptors", error))?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+        .map_err(|error| ("forbid core dumps", error.into()))?;
+    // Not dumpable: its environment, memory and descriptors cannot be read, and no debugger of the same user attaches.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| ("forbid being traced", error.into()))?;
+    let files = getrlimit(Resource::Nofile);
+    let wanted = files.maximum.map_or(OPEN_FILES, |hard| hard.min(OPEN_FILES));
+    if files.current.is_some_and(|soft| soft < wanted) {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: files.maximum })
+            .map_err(|error| ("raise the limit of open files", error.into()))?;
+    }
+    Ok(())
+}
+
+/// Closes what the starter let through above the three standard descriptors. A kept copy of an MCP client's pipe would
+/// keep that client waiting for its end.
+#[expect(unsafe_code, reason = "descriptors that nobody in this process owns yet")]
+fn close_inherited() -> io::Result<()> {
+    let listed: Vec<i32> = std::fs::read_dir("/dev/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect();
+    for fd in listed {
+        // SAFETY: called before this process opens anything, so no object owns these numbers. One of them was the
+        // listing's own and is closed already, which is looked up first.
+        unsafe {
+            if rustix::io::fcntl_getfd(BorrowedFd::borrow_raw(fd)).is_ok() {
+                rustix::io::close(fd);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lets go of the report pipe: standard output becomes the null device.
+///
+/// # Errors
+/// When the null device cannot be opened.
+pub(crate) fn stdout_to_null() -> io::Result<()> {
+    let null = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&null)?;
+    Ok(())
+}

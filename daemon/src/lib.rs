@@ -1,0 +1,34 @@
+//! The codex-oauth daemon: the only process that holds tokens or speaks HTTP upstream.
+//!
+//! ```text
+//! listen -> server -> session -> { mcp | api } -> service -> { auth, upstream }
+//! ```
+//!
+//! `auth` and `upstream` never name each other: [`grant::Grant`] is the word between them, and only `service` knows
+//! both. The dialects hold no logic: each translates to the one service and back.
+
+mod api;
+pub mod auth;
+mod browser;
+pub mod config;
+pub mod fsx;
+pub mod grant;
+mod harden;
+pub mod http_client;
+mod instance;
+pub mod limits;
+mod line_io;
+mod listen;
+mod log;
+mod machine;
+mod mcp;
+mod process;
+pub mod secret;
+mod server;
+mod service;
+mod session;
+mod shutdown;
+mod signals;
+pub mod startup;
+pub mod task;
+pub mod upstream;

@@ -1,0 +1,42 @@
+//! The `mcp` dialect: the Model Context Protocol, served by the official SDK over our own transport. It holds no logic of
+//! its own: each tool is a call of the service.
+
+mod calls;
+mod handler;
+mod login;
+mod progress;
+mod render;
+mod tools;
+mod transport;
+
+use std::sync::Arc;
+
+use calls::Calls;
+use handler::Handler;
+use rmcp::service::serve_server_with_ct;
+use transport::SocketTransport;
+
+use crate::line_io::LineReader;
+use crate::server::Server;
+use crate::session::Session;
+
+/// Serves the dialect until the connection ends.
+#[expect(
+    clippy::significant_drop_tightening,
+    reason = "what is served lives until the end of the connection"
+)]
+pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: LineReader) {
+    let calls = Arc::new(Calls::new(&session.hello));
+    let transport =
+        SocketTransport::new(Arc::clone(&session), Arc::clone(&server), reader, Arc::clone(&calls));
+    let over = session.over.child_token();
+    let served =
+        serve_server_with_ct(Handler::new(server, Arc::clone(&session), calls), transport, over).await;
+    let Ok(running) = served else {
+        // The SDK's message may quote what came, so only that it happened is logged.
+        return tracing::info!(session = session.incarnation, "the MCP session ended before it began");
+    };
+    if let Err(error) = running.waiting().await {
+        tracing::error!(session = session.incarnation, %error, "the MCP session failed");
+    }
+}

@@ -1,0 +1,194 @@
+//! Which request is which: JSON-RPC ids are the client's and may repeat, so inside the daemon a request has a number.
+
+use std::collections::{HashMap, VecDeque};
+
+use codex_oauth_proto::hello::Hello;
+use parking_lot::Mutex;
+use rmcp::model::RequestId;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Cancellations that wait to be looked at. Only a running question looks, at once; those of other requests, which are over
+/// before anybody could look, are pushed out.
+const MOST_CANCELLED: usize = 64;
+
+/// How the client called a request off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cancellation {
+    /// A person did, or nobody says otherwise: the turn is called off.
+    Interrupt,
+    /// The client only stopped waiting: the turn goes on and its answer is kept.
+    Detach,
+}
+
+impl Cancellation {
+    /// MCP clients give a timeout as the reason in words (MCP.md §1: `SdkError: Request timed out`).
+    pub(super) fn from_reason(reason: Option<&str>) -> Self {
+        if reason.is_some_and(|reason| reason.to_ascii_lowercase().contains("timed out")) {
+            Self::Detach
+        } else {
+            Self::Interrupt
+        }
+    }
+}
+
+/// The requests of one connection that have no answer yet.
+#[derive(Debug)]
+pub(super) struct Calls(Mutex<Table>);
+
+#[derive(Debug)]
+struct Table {
+    next: u64,
+    /// Numbers that the client gave to requests on an earlier connection, by their id, oldest first.
+    resumed: HashMap<RequestId, VecDeque<u64>>,
+    /// Unanswered numbers by the client's id, oldest first.
+    open: HashMap<RequestId, VecDeque<u64>>,
+    /// The client's id by number, and the place that the request holds.
+    ids: HashMap<u64, (RequestId, Option<OwnedSemaphorePermit>)>,
+    /// How the latest requests were called off, oldest first.
+    cancelled: VecDeque<(u64, Cancellation)>,
+}
+
+impl Calls {
+    pub(super) fn new(hello: &Hello) -> Self {
+        let mut resumed: HashMap<RequestId, VecDeque<u64>> = HashMap::new();
+        for entry in &hello.resume {
+            if let Ok(id) = serde_json::from_value(entry.id.clone()) {
+                resumed.entry(id).or_default().push_back(entry.n);
+            }
+        }
+        Self(Mutex::new(Table {
+            next: hello.next,
+            resumed,
+            open: HashMap::new(),
+            ids: HashMap::new(),
+            cancelled: VecDeque::new(),
+        }))
+    }
+
+    /// A request came in: its number. `place` is held until [`Self::close`] gives it back, or the request is called off.
+    pub(super) fn open(&self, id: RequestId, place: Option<OwnedSemaphorePermit>) -> u64 {
+        let mut table = self.0.lock();
+        let resumed = table.resumed.get_mut(&id).and_then(VecDeque::pop_front);
+        let n = resumed.unwrap_or_else(|| {
+            table.next += 1;
+            table.next - 1
+        });
+        table.open.entry(id.clone()).or_default().push_back(n);
+        table.ids.insert(n, (id, place));
+        drop(table);
+        n
+    }
+
+    /// The client called off its latest request with this id: its number, if it has no answer yet.
+    pub(super) fn cancel(&self, id: &RequestId, cancellation: Cancellation) -> Option<u64> {
+        let mut table = self.0.lock();
+        let n = table.open.get_mut(id)?.pop_back()?;
+        table.forget(n, id);
+        if table.cancelled.len() >= MOST_CANCELLED {
+            table.cancelled.pop_front();
+        }
+        table.cancelled.push_back((n, cancellation));
+        drop(table);
+        Some(n)
+    }
+
+    /// How request `n` was called off. The record is gone after this.
+    pub(super) fn cancellation(&self, n: u64) -> Option<Cancellation> {
+        let mut table = self.0.lock();
+        let at = table.cancelled.iter().position(|(cancelled, _)| *cancelled == n)?;
+        table.cancelled.remove(at).map(|(_, how)| how)
+    }
+
+    /// Request `n` has its answer: the client's id to put on it, and its place. `None`: it was called off, and gets none.
+    pub(super) fn close(&self, n: u64) -> Option<(RequestId, Option<OwnedSemaphorePermit>)> {
+        let mut table = self.0.lock();
+        let (id, place) = table.ids.remove(&n)?;
+        if let Some(open) = table.open.get_mut(&id) {
+            open.retain(|other| *other != n);
+        }
+        table.forget(n, &id);
+        drop(table);
+        Some((id, place))
+    }
+}
+
+impl Table {
+    fn forget(&mut self, n: u64, id: &RequestId) {
+        self.ids.remove(&n);
+        if self.open.get(id).is_some_and(VecDeque::is_empty) {
+            self.open.remove(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codex_oauth_proto::hello::{Resume, Role};
+    use codex_oauth_proto::{Nonce, PROTOCOL};
+
+    use super::*;
+
+    fn hello(next: u64, resume: &[(u64, i64)]) -> Hello {
+        Hello {
+            protocol: PROTOCOL,
+            build: "test".to_owned(),
+            role: Role::Mcp,
+            pid: 1,
+            cwd: String::new(),
+            nonce: Nonce::from("n"),
+            next,
+            resume: resume.iter().map(|(n, id)| Resume { n: *n, id: (*id).into() }).collect(),
+            auth_file: String::new(),
+            env: std::collections::BTreeMap::new(),
+        }
+    }
+
+    fn id(number: i64) -> RequestId {
+        RequestId::Number(number)
+    }
+
+    #[test]
+    fn a_repeated_id_names_two_requests() {
+        let calls = Calls::new(&hello(1, &[]));
+        assert_eq!((calls.open(id(7), None), calls.open(id(7), None), calls.open(id(8), None)), (1, 2, 3));
+        assert_eq!(calls.close(1).map(|(id, _)| id), Some(id(7)));
+        assert!(calls.close(1).is_none());
+        assert_eq!(calls.close(2).map(|(id, _)| id), Some(id(7)));
+    }
+
+    #[test]
+    fn a_cancelled_request_gets_no_answer_and_says_how_it_was_called_off() {
+        let calls = Calls::new(&hello(1, &[]));
+        let n = calls.open(id(7), None);
+        assert_eq!(calls.cancel(&id(7), Cancellation::Detach), Some(n));
+        assert_eq!(calls.cancel(&id(7), Cancellation::Detach), None);
+        assert!(calls.close(n).is_none());
+        assert_eq!((calls.cancellation(n), calls.cancellation(n)), (Some(Cancellation::Detach), None));
+    }
+
+    #[test]
+    fn a_request_sent_again_keeps_its_number() {
+        let calls = Calls::new(&hello(10, &[(4, 7), (6, 7)]));
+        assert_eq!(
+            (
+                calls.open(id(7), None),
+                calls.open(id(7), None),
+                calls.open(id(7), None),
+                calls.open(id(9), None)
+            ),
+            (4, 6, 10, 11)
+        );
+    }
+
+    #[test]
+    fn only_a_timeout_leaves_the_turn_running() {
+        for (reason, expected) in [
+            (None, Cancellation::Interrupt),
+            (Some("AbortError: user-cancel"), Cancellation::Interrupt),
+            (Some("SdkError: Request timed out"), Cancellation::Detach),
+            (Some("Request Timed Out"), Cancellation::Detach),
+        ] {
+            assert_eq!(Cancellation::from_reason(reason), expected);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The SDK's handler: each tool is one call of the service.
+
+use std::sync::Arc;
+
+use codex_oauth_proto::people::words;
+use codex_oauth_proto::{BUILD, Surface, WireError};
+use parking_lot::Mutex;
+use rmcp::handler::server::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode, ErrorData,
+    Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+};
+use rmcp::service::RequestContext;
+use rmcp::{RoleServer, model::RequestId};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
+
+use super::calls::{Calls, Cancellation};
+use super::progress::Progress;
+use super::render;
+use super::tools::{self, NoArguments, QueryArguments, StatusArguments, arguments};
+use crate::server::Server;
+use crate::service::{self, Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent};
+use crate::session::Session;
+
+/// What the model is told about this server. Clients cut it at 2 KB.
+const INSTRUCTIONS: &str = "Ask OpenAI Codex on the user's ChatGPT plan with codex_query. If it says that nobody is \
+    signed in, call codex_login and give the user the link; codex_status tells when it is done.";
+
+/// One session's handler.
+pub(super) struct Handler {
+    pub(super) server: Arc<Server>,
+    pub(super) session: Arc<Session>,
+    calls: Arc<Calls>,
+    places: Semaphore,
+    /// The login whose link the client was last asked to show.
+    pub(super) offered: Mutex<Option<String>>,
+}
+
+impl Handler {
+    pub(super) fn new(server: Arc<Server>, session: Arc<Session>, calls: Arc<Calls>) -> Self {
+        let places = Semaphore::new(server.limits.calls_per_session);
+        Self { server, session, calls, places, offered: Mutex::default() }
+    }
+
+    async fn call(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Result<CallToolResponse, WireError>, ErrorData> {
+        let service = &self.server.service;
+        let tool = request.name.as_ref();
+        if tool == "codex_query" {
+            let question = match arguments::<QueryArguments>(tool, request.arguments) {
+                Ok(arguments) => Question::from(arguments),
+                Err(error) => return Ok(Err(error)),
+            };
+            return Ok(match service.start_turn(question) {
+                Ok(turn) => self.follow(turn, context).await.map(complete),
+                Err(error) => Err(error),
+            });
+        }
+        if !matches!(tool, "codex_status" | "codex_login" | "codex_clear" | "codex_models") {
+            let message = format!("Unknown tool: {}", crate::session::printable(tool));
+            return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
+        }
+        if tool == "codex_status" {
+            return Ok(match arguments::<StatusArguments>(tool, request.arguments) {
+                Ok(arguments) => Ok(complete(self.status(arguments, context).await)),
+                Err(error) => Err(error),
+            });
+        }
+        if let Err(error) = arguments::<NoArguments>(tool, request.arguments.clone()) {
+            return Ok(Err(error));
+        }
+        Ok(match tool {
+            "codex_login" => return Ok(self.login(request, context).await),
+            "codex_clear" => service.logout().await.map(|report| complete(render::logout(&report))),
+            _ => service.models().await.map(|list| complete(render::models(&list))),
+        })
+    }
+
+    /// How the login stands; at the end of a pending one, if that is asked for.
+    async fn status(
+        &self,
+        arguments: StatusArguments,
+        context: &RequestContext<RoleServer>,
+    ) -> Vec<ContentBlock> {
+        let service = &self.server.service;
+        let mut account = service.account(service::Probing::None).await;
+        let awaited = account.pending_login.clone().filter(|_| arguments.wait_for_login);
+        if let Some(login) = awaited {
+            let began = Instant::now();
+            let mut progress = Progress::new(context.peer.clone(), context.meta.get_progress_token());
+            let mut ended = std::pin::pin!(service.login_ended(&login.login_id));
+            let mut tick = tokio::time::interval(PROGRESS_EVERY);
+            loop {
+                tokio::select! {
+                    biased;
+                    _ended = &mut ended => break,
+                    () = context.ct.cancelled() => break,
+                    () = sleep_until(began + self.server.limits.login_wait) => break,
+                    _ = tick.tick() => {
+                        let waited = began.elapsed();
+                        let message = format!("waiting for the browser, {}", words::duration(waited));
+                        progress.set(message, service::millis(waited));
+                    }
+                    () = progress.show() => {}
+                }
+            }
+            account = service.account(service::Probing::None).await;
+        }
+        let limits = service.rate_limits().await;
+        render::status(&account, &limits, &self.server.status(codex_oauth_proto::PROTOCOL.max.0))
+    }
+
+    /// Waits for a turn's end and shows its progress. When the request is called off the turn is too, unless the client
+    /// only stopped waiting.
+    async fn follow(
+        &self,
+        mut turn: Turn,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Vec<ContentBlock>, WireError> {
+        let mut progress = Progress::new(context.peer.clone(), context.meta.get_progress_token());
+        loop {
+            tokio::select! {
+                biased;
+                event = turn.next() => match event {
+                    Some(TurnEvent::Delta(_)) => {}
+                    Some(TurnEvent::Progress { message, elapsed_ms }) => progress.set(message, elapsed_ms),
+                    Some(TurnEvent::Ended(outcome)) => return answer(*outcome),
+                    None => return Err(service::internal("follow a turn", &"its task ended without a word")),
+                },
+                () = context.ct.cancelled() => {
+                    if self.cancellation(&context.id) == Some(Cancellation::Interrupt) {
+                        self.server.service.interrupt(turn.id());
+                    }
+                    // The SDK sends no answer to a request that was called off, so this text is for nobody.
+                    return Err(service::interrupted());
+                }
+                () = progress.show() => {}
+            }
+        }
+    }
+
+    fn cancellation(&self, id: &RequestId) -> Option<Cancellation> {
+        match id {
+            RequestId::Number(n) => self.calls.cancellation(u64::try_from(*n).ok()?),
+            RequestId::String(_) => None,
+        }
+    }
+}
+
+impl ServerHandler for Handler {
+    fn get_info(&self) -> ServerConfig {
+        let mut info = ServerConfig::default();
+        // `listChanged` is not declared: a subscription would pin the daemon for a list that changes with the build only.
+        info.capabilities = ServerCapabilities::builder().enable_tools().build();
+        info.server_info = Implementation::new("codex-oauth", BUILD).with_title("Codex");
+        info.instructions = Some(INSTRUCTIONS.to_owned());
+        info
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(tools::list()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Ok(_place) = self.places.try_acquire() else {
+            let error = service::overloaded("calls of this session", self.server.limits.calls_per_session);
+            return Ok(failure(&error).into());
+        };
+        Ok(match self.call(request, &context).await? {
+            Ok(response) => response,
+            Err(error) => failure(&error).into(),
+        })
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: rmcp::model::CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<rmcp::model::CustomResult, ErrorData> {
+        let method = crate::session::printable(&request.method);
+        // The SDK takes a known method with parameters that do not fit for an unknown one.
+        if matches!(request.method.as_str(), "initialize" | "tools/call" | "tools/list" | "server/discover") {
+            let message = format!("could not read the parameters of {method}");
+            return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
+        }
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("Method not found: {method}"), None))
+    }
+}
+
+/// An answer verbatim, then what it cost in one line. What had come before a failure is shown before the reason.
+fn answer(outcome: Outcome) -> Result<Vec<ContentBlock>, WireError> {
+    let Outcome { answer, error, notes, summary, .. } = outcome;
+    match (answer, error) {
+        (Some(answer), None) => Ok(render::answer(answer, &notes, summary.as_deref())),
+        (Some(partial), Some(mut error)) if !partial.is_empty() => {
+            error.message = format!("{}\nWhat had come of the answer:\n{partial}", error.message);
+            Err(error)
+        }
+        (_, Some(error)) => Err(error),
+        (None, None) => Err(service::internal("end a turn", &"it has neither an answer nor an error")),
+    }
+}
+
+fn complete(content: Vec<ContentBlock>) -> CallToolResponse {
+    CallToolResult::success(content).into()
+}
+
+fn failure(error: &WireError) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(error.render(Surface::ClaudeCode))])
+}

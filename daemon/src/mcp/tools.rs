@@ -1,0 +1,106 @@
+//! The tools: their list, and the arguments as the daemon reads them.
+
+use std::sync::LazyLock;
+
+use codex_oauth_proto::tools::TOOLS_JSON;
+use codex_oauth_proto::{ErrorCode, NextStep, WireError};
+use rmcp::model::{JsonObject, Tool};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::service::Question;
+
+/// The list that is shown to clients.
+pub(super) fn list() -> Vec<Tool> {
+    /// Read once: a session's first requests are what a client waits for.
+    static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
+        serde_json::from_str(TOOLS_JSON).expect("the list is part of the build and a test reads it")
+    });
+    TOOLS.clone()
+}
+
+/// The arguments of `codex_query`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QueryArguments {
+    prompt: String,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    system_prompt: Option<String>,
+    #[serde(default)]
+    temperature: Option<f64>,
+    #[serde(default)]
+    reasoning_effort: Option<String>,
+}
+
+/// The arguments of `codex_status`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StatusArguments {
+    pub(super) wait_for_login: bool,
+}
+
+/// The arguments of a tool that takes none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoArguments {}
+
+impl From<QueryArguments> for Question {
+    fn from(arguments: QueryArguments) -> Self {
+        // Models fill an optional string with "" when they mean nothing.
+        let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        Self {
+            prompt: arguments.prompt,
+            model: given(arguments.model),
+            effort: given(arguments.reasoning_effort),
+            instructions: given(arguments.system_prompt),
+            temperature: arguments.temperature,
+        }
+    }
+}
+
+/// Reads a tool's arguments; what is wrong with them is said by name, so that the model can mend its call.
+pub(super) fn arguments<T: DeserializeOwned>(tool: &str, given: Option<JsonObject>) -> Result<T, WireError> {
+    serde_json::from_value(Value::Object(given.unwrap_or_default())).map_err(|error| {
+        let message = format!("could not read the arguments of {tool}: {error}");
+        WireError::caller(ErrorCode::InvalidArguments, message).next(NextStep::FixArguments)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_list_survives_the_sdk_unchanged() {
+        let written: Value = serde_json::from_str(TOOLS_JSON).unwrap();
+        assert_eq!(serde_json::to_value(list()).unwrap(), written);
+    }
+
+    #[test]
+    fn a_wrong_argument_is_named() {
+        for (given, named) in [
+            (json!({}), "prompt"),
+            (json!({"prompt": 5}), "string"),
+            (json!({"prompt": "x", "modle": "y"}), "modle"),
+            (json!({"prompt": "x", "temperature": "hot"}), "hot"),
+        ] {
+            let Value::Object(given) = given else { unreachable!("all rows are objects") };
+            let refused = arguments::<QueryArguments>("codex_query", Some(given)).unwrap_err();
+            assert!(refused.message.contains(named), "{}", refused.message);
+        }
+    }
+
+    #[test]
+    fn an_empty_optional_argument_means_none() {
+        let Value::Object(given) = json!({"prompt": "x", "model": "", "system_prompt": " "}) else {
+            unreachable!()
+        };
+        let question = Question::from(arguments::<QueryArguments>("codex_query", Some(given)).unwrap());
+        assert_eq!((question.model, question.instructions), (None, None));
+    }
+}

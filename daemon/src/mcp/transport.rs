@@ -1,0 +1,281 @@
+//! The SDK's messages as lines on the session's socket.
+//!
+//! The SDK's own line transport drops what it cannot read and knows a request by the client's id. Here every request is
+//! answered, is known to the SDK by its number, and requests of the daemon's own carry the connection in their id, so
+//! that an answer meant for an earlier connection cannot be taken for one of this.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use rmcp::RoleServer;
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientNotification, ErrorCode, ErrorData, JsonRpcMessage, RequestId,
+    ServerJsonRpcMessage,
+};
+use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
+use rmcp::transport::Transport;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::calls::{Calls, Cancellation};
+use crate::line_io::{LineReader, Read};
+use crate::server::Server;
+use crate::session::Session;
+use crate::shutdown::Phase;
+use crate::task;
+
+/// Requests beyond the running calls that may be in hand: what is answered at once, and answers that are being written. With
+/// these used up no further line is read, so a client that does not read its answers holds a bounded amount.
+const SLACK: usize = 32;
+
+/// One connection, as the SDK sees it.
+pub(super) struct SocketTransport {
+    session: Arc<Session>,
+    server: Arc<Server>,
+    reader: LineReader,
+    calls: Arc<Calls>,
+    /// A place for each request from its line to the last byte of its answer.
+    in_hand: Arc<Semaphore>,
+    places: u32,
+    /// The place of the request that is read next.
+    place: Option<OwnedSemaphorePermit>,
+    /// Whether a request has come. The SDK gives a connection up whose first message is anything else.
+    begun: bool,
+    /// Nothing more is read; what is in hand is still answered.
+    ended: bool,
+}
+
+impl SocketTransport {
+    pub(super) fn new(
+        session: Arc<Session>,
+        server: Arc<Server>,
+        reader: LineReader,
+        calls: Arc<Calls>,
+    ) -> Self {
+        let places = server.limits.calls_per_session + SLACK;
+        Self {
+            session,
+            server,
+            reader,
+            calls,
+            in_hand: Arc::new(Semaphore::new(places)),
+            places: u32::try_from(places).unwrap_or(u32::MAX),
+            place: None,
+            begun: false,
+            ended: false,
+        }
+    }
+
+    /// One line as a message for the SDK; `None` when it was dealt with here.
+    ///
+    /// Not async, like everything between a line that was taken from the reader and its fate: the SDK drops the future of
+    /// [`Transport::receive`] whenever something else is ready.
+    fn accept(&mut self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
+        let Ok(message) = serde_json::from_slice(line) else {
+            match serde_json::from_slice(line) {
+                Ok(head) => self.refuse(&head),
+                Err(_) => self.give_up(ErrorCode::PARSE_ERROR, "could not read the line: not JSON-RPC"),
+            }
+            return None;
+        };
+        match message {
+            JsonRpcMessage::Request(mut request) => {
+                self.begun = true;
+                request.id = number(self.calls.open(request.id, self.place.take()));
+                Some(JsonRpcMessage::Request(request))
+            }
+            _ if !self.begun => None,
+            JsonRpcMessage::Notification(mut notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) = &mut notification.notification {
+                    let params = &mut cancelled.params;
+                    let how = Cancellation::from_reason(params.reason.as_deref());
+                    // Without such a request it has its answer already; the cancellation crossed it on the way.
+                    let n = params.request_id.as_ref().and_then(|id| self.calls.cancel(id, how))?;
+                    params.request_id = Some(number(n));
+                }
+                Some(JsonRpcMessage::Notification(notification))
+            }
+            JsonRpcMessage::Response(mut response) => {
+                response.id = self.own_id(&response.id)?;
+                Some(JsonRpcMessage::Response(response))
+            }
+            JsonRpcMessage::Error(mut error) => {
+                error.id = Some(self.own_id(error.id.as_ref()?)?);
+                Some(JsonRpcMessage::Error(error))
+            }
+        }
+    }
+
+    /// A message that is JSON and not MCP: whoever asked gets an answer.
+    fn refuse(&mut self, head: &Head<'_>) {
+        let Some(id) = &head.id else { return };
+        let (code, message) = if let Some(method) = &head.method {
+            let method = crate::session::printable(method);
+            (ErrorCode::INVALID_PARAMS, format!("could not read the parameters of {method}"))
+        } else {
+            (ErrorCode::INVALID_REQUEST, "could not read the message: it has no method".to_owned())
+        };
+        // The shim counts every request line; so does this side, also one that the SDK never sees.
+        if let Ok(id) = RequestId::deserialize(id) {
+            let n = self.calls.open(id, None);
+            self.calls.close(n);
+        }
+        self.answer(id, code, message);
+    }
+
+    /// Lines cannot be told apart any more. The shim sends nothing of the kind: whoever does is not understood.
+    fn give_up(&mut self, code: ErrorCode, message: &str) {
+        self.answer(&Value::Null, code, message.to_owned());
+        self.ended = true;
+    }
+
+    /// Answers without the SDK. Its own type does not fit: an id that it does not know, such as 1.5, is echoed as it is.
+    fn answer(&mut self, id: &Value, code: ErrorCode, message: String) {
+        let error = ErrorData::new(code, message, None);
+        let line = serde_json::json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string().into_bytes();
+        let (session, place) = (Arc::clone(&self.session), self.place.take());
+        let _detached = task::spawn(&self.server.tracker, "mcp refusal", async move {
+            // A session that is over has nobody to tell.
+            let _over = session.writer.write(line).await;
+            drop(place);
+        });
+    }
+
+    /// Waits until everything in hand is answered, or nobody is there to read it.
+    async fn last_answers(&mut self) {
+        self.place = None;
+        tokio::select! {
+            () = self.session.over.cancelled() => {}
+            () = self.session.writer.peer_gone() => {}
+            () = self.server.shutdown.reached(Phase::Closing) => {}
+            _all = self.in_hand.acquire_many(self.places) => {}
+        }
+    }
+
+    /// The SDK's id of a request of ours, from the id that the client was shown.
+    fn own_id(&self, shown: &RequestId) -> Option<RequestId> {
+        let RequestId::String(shown) = shown else { return None };
+        let (incarnation, n) = shown.strip_prefix("codex-oauth-")?.split_once('-')?;
+        (incarnation == self.session.incarnation.to_string()).then_some(())?;
+        n.parse().ok().map(RequestId::Number)
+    }
+
+    /// Puts the client's ids back on what goes out, with the place that it holds until it is written. `None`: there is
+    /// nobody to answer any more.
+    fn outward(
+        &self,
+        message: ServerJsonRpcMessage,
+    ) -> Option<(ServerJsonRpcMessage, Option<OwnedSemaphorePermit>)> {
+        Some(match message {
+            JsonRpcMessage::Response(mut response) => {
+                let (id, place) = self.calls.close(as_number(&response.id)?)?;
+                response.id = id;
+                (JsonRpcMessage::Response(response), place)
+            }
+            JsonRpcMessage::Error(mut error) => {
+                let (id, place) = error.id.as_ref().and_then(as_number).and_then(|n| self.calls.close(n))?;
+                error.id = Some(id);
+                (JsonRpcMessage::Error(error), place)
+            }
+            JsonRpcMessage::Request(mut request) => {
+                let shown = format!("codex-oauth-{}-{}", self.session.incarnation, request.id);
+                request.id = RequestId::String(shown.into());
+                (JsonRpcMessage::Request(request), None)
+            }
+            notification @ JsonRpcMessage::Notification(_) => (notification, None),
+        })
+    }
+}
+
+impl Transport<RoleServer> for SocketTransport {
+    type Error = io::Error;
+
+    fn name() -> Cow<'static, str> {
+        "socket".into()
+    }
+
+    fn send(
+        &mut self,
+        item: TxJsonRpcMessage<RoleServer>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        let session = Arc::clone(&self.session);
+        let encoded = self.outward(item).map(|(message, place)| (serde_json::to_vec(&message), place));
+        async move {
+            let Some((line, place)) = encoded else { return Ok(()) };
+            let written = session.writer.write(line?).await;
+            drop(place);
+            written
+        }
+    }
+
+    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
+        while !self.ended {
+            if self.place.is_none() {
+                let place = tokio::select! {
+                    () = self.session.over.cancelled() => return None,
+                    () = self.server.shutdown.reached(Phase::Closing) => return None,
+                    // The semaphore is never closed.
+                    place = Arc::clone(&self.in_hand).acquire_owned() => place.ok()?,
+                };
+                self.place = Some(place);
+            }
+            let read = tokio::select! {
+                () = self.session.over.cancelled() => return None,
+                () = self.server.shutdown.reached(Phase::Closing) => return None,
+                read = self.reader.next() => read,
+            };
+            // From here to the end of the round nothing is awaited: what was read would be lost with this future.
+            match read {
+                Read::Line(line) => {
+                    if let Some(message) = self.accept(&line) {
+                        return Some(message);
+                    }
+                }
+                Read::TooLong => {
+                    self.give_up(ErrorCode::INVALID_REQUEST, "could not read the line: too long");
+                }
+                Read::End { half_line: true } => {
+                    self.give_up(
+                        ErrorCode::PARSE_ERROR,
+                        "could not read the line: the connection ended in its middle",
+                    );
+                }
+                Read::End { half_line: false } => self.ended = true,
+            }
+        }
+        self.last_answers().await;
+        None
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        self.session.over.cancel();
+        Ok(())
+    }
+}
+
+/// What a message is, whatever its parameters are.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(default)]
+    id: Option<Value>,
+    #[serde(default, borrow)]
+    method: Option<Cow<'a, str>>,
+    #[serde(default, rename = "params")]
+    _params: IgnoredAny,
+}
+
+fn number(n: u64) -> RequestId {
+    // A client would have to send requests for 10^11 years to get past `i64`.
+    RequestId::Number(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+fn as_number(id: &RequestId) -> Option<u64> {
+    match id {
+        RequestId::Number(n) => u64::try_from(*n).ok(),
+        RequestId::String(_) => None,
+    }
+}

@@ -1,0 +1,71 @@
+//! Text that must not be seen: tokens, codes, verifiers.
+//!
+//! A [`Secret`] has no `Display` and no `Serialize`; its `Debug` is redacted; its memory is wiped on drop. Reading
+//! it takes a visible [`Secret::expose`], so that every place where a token leaves this type can be found by name.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// An access token, refresh token, authorization code or PKCE verifier.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text over; the caller keeps no copy.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text itself: for a request header, a request body or the credential file, nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The first 12 hex digits of SHA-256: enough to tell two tokens apart in a log, useless to spend one.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let digest = Sha256::digest(self.0.as_bytes());
+        let start =
+            digest.iter().take(Fingerprint::LEN / 2).fold(0_u64, |start, byte| start << 8 | u64::from(*byte));
+        Fingerprint(format!("{start:0width$x}", width = Fingerprint::LEN))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({})", self.fingerprint())
+    }
+}
+
+/// Names a token without revealing it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    const LEN: usize = 12;
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_never_prints_its_text() {
+        let secret = Secret::new("rt_FAKE_never_print_me");
+        assert!(!format!("{secret:?} {secret:#?}").contains("never_print_me"));
+        assert_eq!(secret.expose(), "rt_FAKE_never_print_me");
+    }
+
+    #[test]
+    fn different_tokens_have_different_fingerprints() {
+        assert_ne!(Secret::new("a").fingerprint(), Secret::new("b").fingerprint());
+        assert_eq!(Secret::new("a").fingerprint().to_string().len(), 12);
+    }
+}

@@ -1,0 +1,107 @@
+//! What the daemon does for anybody, whatever dialect they speak. The only room that knows both `auth` and `upstream`.
+
+mod account;
+mod models;
+mod rescue;
+mod summary;
+mod turn;
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::TokenManager;
+use crate::limits::Limits;
+use crate::shutdown::Shutdown;
+use crate::upstream::Upstream;
+
+pub(crate) use account::Probing;
+pub(crate) use summary::clock;
+pub(crate) use turn::{Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent, millis};
+
+/// The service; every clone is the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct CodexService {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    tokens: TokenManager,
+    upstream: Upstream,
+    limits: Limits,
+    shutdown: Shutdown,
+    /// Turns. They outlive the session that asked for them.
+    tracker: TaskTracker,
+    /// How to call a running turn off, by its id.
+    running: Mutex<HashMap<String, CancellationToken>>,
+    /// How many turns run, for whoever waits for none.
+    count: watch::Sender<usize>,
+    ended: AtomicU64,
+}
+
+impl CodexService {
+    pub(crate) fn new(tokens: TokenManager, upstream: Upstream, limits: Limits, shutdown: Shutdown) -> Self {
+        let inner = Inner {
+            tokens,
+            upstream,
+            limits,
+            shutdown,
+            tracker: TaskTracker::new(),
+            running: Mutex::default(),
+            count: watch::Sender::new(0),
+            ended: AtomicU64::new(0),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn turns_running(&self) -> usize {
+        *self.inner.count.borrow()
+    }
+
+    pub(crate) fn turns_ended_count(&self) -> u64 {
+        self.inner.ended.load(Ordering::Relaxed)
+    }
+
+    /// Returns when no turn runs.
+    pub(crate) async fn turns_ended(&self) {
+        // The sender lives as long as `self`.
+        let mut count = self.inner.count.subscribe();
+        let _none = count.wait_for(|count| *count == 0).await;
+    }
+
+    /// Ends what still runs: turns with an error that says so, and a pending login. Refreshes are not cut.
+    pub(crate) async fn end_turns(&self) {
+        for cancel in self.inner.running.lock().values() {
+            cancel.cancel();
+        }
+        self.inner.tokens.close();
+        self.turns_ended().await;
+    }
+}
+
+/// A bound of the daemon is reached.
+pub(crate) fn overloaded(what: &str, most: usize) -> WireError {
+    let message =
+        format!("could not take this on: {most} {what} are running, as many as the daemon takes at once");
+    WireError::daemon(ErrorCode::Overloaded, Retry::Safe, message).next(NextStep::Retry)
+}
+
+/// The caller called it off.
+pub(crate) fn interrupted() -> WireError {
+    WireError::caller(ErrorCode::Cancelled, "the question was called off")
+}
+
+/// A fault of ours.
+pub(crate) fn internal(what: &str, why: &dyn Display) -> WireError {
+    tracing::error!("could not {what}: {why}");
+    WireError::daemon(ErrorCode::Internal, Retry::Unknown, format!("could not {what}: a fault of the daemon"))
+        .next(NextStep::Retry)
+}

@@ -1,0 +1,252 @@
+//! Who is signed in, signing in and out.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use codex_oauth_proto::WireError;
+use codex_oauth_proto::api::account::{
+    Account, Credits, LoginCompleted, LoginStartResult, LoginStatus, LogoutResult, Probe, RateLimit,
+    RateLimitWindow, RateLimitsResult, ReadResult,
+};
+use tokio::time::Instant;
+
+use super::{CodexService, Inner};
+use crate::auth::{AuthState, AuthStatus, LoginError, LoginState, PendingLogin, Revocation};
+use crate::browser;
+use crate::upstream::{self, ErrorKind};
+
+/// Whether `account/read` also tries the login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probing {
+    /// Only what is known here.
+    None,
+    /// Token and backend are tried, without a paid turn.
+    Backend,
+}
+
+impl From<bool> for Probing {
+    fn from(probe: bool) -> Self {
+        if probe { Self::Backend } else { Self::None }
+    }
+}
+
+impl CodexService {
+    /// How the login stands.
+    pub(crate) async fn account(&self, probing: Probing) -> ReadResult {
+        // First the probe: it may renew the login, and what is shown is what holds after it.
+        let probe = match probing {
+            Probing::None => None,
+            Probing::Backend => Some(self.inner.probe().await),
+        };
+        let status = self.inner.tokens.status().await;
+        let pending_login = match &*self.inner.tokens.logins().borrow() {
+            LoginState::Pending(pending) => Some(shown(pending, false)),
+            _ => None,
+        };
+        ReadResult {
+            status: word(&status.state),
+            account: account(&status),
+            expires_at: status.expires_at.map(unix),
+            can_refresh: status.has_refresh_token && status.not_refreshable.is_none(),
+            note: note(&status),
+            credential_file: status.file.display().to_string(),
+            pending_login,
+            probe,
+        }
+    }
+
+    /// Starts a login or joins the pending one; opens a browser on the screen of `screen`, if one is given.
+    pub(crate) async fn login_start(
+        &self,
+        screen: Option<&BTreeMap<String, String>>,
+    ) -> Result<LoginStartResult, WireError> {
+        let joined = matches!(&*self.inner.tokens.logins().borrow(), LoginState::Pending(_));
+        let pending = self.inner.tokens.login_start().await.map_err(|error| error.to_wire())?;
+        // Whoever joins a pending login has its tab open already.
+        let opened = match screen {
+            Some(screen) if !joined => browser::open(&pending.authorize_url, screen),
+            _ => false,
+        };
+        Ok(shown(&pending, opened))
+    }
+
+    /// Waits for the end of a login.
+    pub(crate) async fn login_ended(&self, id: &str) -> LoginCompleted {
+        let mut logins = self.inner.tokens.logins();
+        let pending =
+            |state: &LoginState| matches!(state, LoginState::Pending(pending) if pending.login_id == id);
+        let state = match logins.wait_for(|state| !pending(state)).await {
+            Ok(state) => state.clone(),
+            Err(_) => LoginState::Idle,
+        };
+        let failed = |error: &LoginError| LoginCompleted {
+            login_id: id.to_owned(),
+            success: false,
+            account: None,
+            error: Some(error.to_wire()),
+        };
+        match state {
+            LoginState::Succeeded { login_id, who } if login_id == id => LoginCompleted {
+                login_id,
+                success: true,
+                account: Some(Account {
+                    account_id: Some(who.account_id),
+                    email: who.email,
+                    plan_type: who.plan,
+                }),
+                error: None,
+            },
+            LoginState::Failed { login_id, reason } if login_id == id => failed(&reason),
+            // Another login has begun since.
+            _ => failed(&LoginError::Cancelled),
+        }
+    }
+
+    pub(crate) async fn login_cancel(&self, id: &str) -> Result<(), WireError> {
+        self.inner.tokens.login_cancel(id).await.map_err(|error| error.to_wire())
+    }
+
+    /// Signs out, here and at the issuer.
+    pub(crate) async fn logout(&self) -> Result<LogoutResult, WireError> {
+        let report = self.inner.tokens.logout().await.map_err(|error| error.to_wire())?;
+        let (revoked, note) = match report.revocation {
+            Revocation::Done => (true, None),
+            Revocation::NotSent(None) => (false, None),
+            Revocation::NotSent(Some(why)) => (false, Some(format!("the issuer was not told: {why}"))),
+            Revocation::Failed(error) => {
+                let why = codex_oauth_proto::connect::with_causes(&error);
+                (
+                    false,
+                    Some(format!("the issuer could not be told and may keep the login until it ends: {why}")),
+                )
+            }
+        };
+        Ok(LogoutResult { was_signed_in: report.was_signed_in, revoked, note })
+    }
+
+    /// The limits as last seen.
+    pub(crate) async fn rate_limits(&self) -> RateLimitsResult {
+        let account_id = self.inner.tokens.status().await.account_id;
+        let rate_limits =
+            account_id.map(|id| limits(&self.inner.upstream.rate_limits(&id))).unwrap_or_default();
+        RateLimitsResult { rate_limits }
+    }
+
+    /// The limits as the backend says now.
+    pub(crate) async fn refresh_rate_limits(&self) -> Result<RateLimitsResult, WireError> {
+        let grant = self.inner.tokens.grant().await.map_err(|error| error.to_wire())?;
+        let (grant, asked) = match self.inner.upstream.usage(&grant).await {
+            Err(error) if matches!(error.kind, ErrorKind::Unauthorized { .. }) => {
+                let grant = self.inner.tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
+                let asked = self.inner.upstream.usage(&grant).await;
+                (grant, asked)
+            }
+            asked => (grant, asked),
+        };
+        asked.map_err(|error| error.to_wire())?;
+        Ok(RateLimitsResult { rate_limits: self.inner.upstream_limits(&grant.account_id) })
+    }
+}
+
+impl Inner {
+    /// Token, then backend; the backend is asked for the plan's usage, which costs nothing.
+    async fn probe(&self) -> Probe {
+        let began = Instant::now();
+        let mut probe = Probe {
+            authenticated: false,
+            token_valid: false,
+            backend_reachable: false,
+            took_ms: 0,
+            error: None,
+        };
+        probe.error = self.probe_steps(&mut probe).await.err();
+        probe.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        probe
+    }
+
+    async fn probe_steps(&self, probe: &mut Probe) -> Result<(), WireError> {
+        probe.authenticated = self.tokens.status().await.account_id.is_some();
+        let grant = self.tokens.grant().await.map_err(|error| error.to_wire())?;
+        let error = match self.upstream.usage(&grant).await {
+            Ok(_) => None,
+            Err(error) if matches!(error.kind, ErrorKind::Unauthorized { .. }) => {
+                probe.backend_reachable = true;
+                let grant = self.tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
+                self.upstream.usage(&grant).await.err()
+            }
+            Err(error) => Some(error),
+        };
+        let Some(error) = error else {
+            (probe.backend_reachable, probe.token_valid) = (true, true);
+            return Ok(());
+        };
+        // Any answer at all shows that the backend is there; only 401 speaks about the token.
+        probe.backend_reachable |= error.facts.status.is_some();
+        probe.token_valid =
+            error.facts.status.is_some() && !matches!(error.kind, ErrorKind::Unauthorized { .. });
+        Err(error.to_wire())
+    }
+
+    /// The limits of the account that is signed in, for the cost line of a turn.
+    pub(super) fn upstream_limits(&self, account_id: &str) -> Vec<RateLimit> {
+        limits(&self.upstream.rate_limits(account_id))
+    }
+}
+
+fn shown(pending: &PendingLogin, browser_opened: bool) -> LoginStartResult {
+    LoginStartResult {
+        login_id: pending.login_id.clone(),
+        auth_url: pending.authorize_url.clone(),
+        expires_at: unix(pending.expires_at),
+        browser_opened,
+    }
+}
+
+const fn word(state: &AuthState) -> LoginStatus {
+    match state {
+        AuthState::NotAuthenticated => LoginStatus::NotAuthenticated,
+        AuthState::Authenticated => LoginStatus::Authenticated,
+        AuthState::NeedsRefresh => LoginStatus::NeedsRefresh,
+        AuthState::Expired => LoginStatus::Expired,
+        AuthState::Elsewhere(_) | AuthState::Unreadable(_) => LoginStatus::Unreadable,
+    }
+}
+
+fn account(status: &AuthStatus) -> Option<Account> {
+    let AuthStatus { email, plan, account_id, .. } = status.clone();
+    account_id.as_ref()?;
+    Some(Account { account_id, email, plan_type: plan })
+}
+
+fn note(status: &AuthStatus) -> Option<String> {
+    match (&status.state, &status.not_refreshable) {
+        (AuthState::Elsewhere(error), _) => Some(error.to_string()),
+        (AuthState::Unreadable(error), _) => Some(codex_oauth_proto::connect::with_causes(error.as_ref())),
+        (_, Some(why)) => Some(format!("the login cannot be renewed: {why}")),
+        (_, None) => None,
+    }
+}
+
+fn limits(seen: &[upstream::RateLimit]) -> Vec<RateLimit> {
+    let window = |window: &upstream::Window| RateLimitWindow {
+        used_percent: window.used_percent,
+        window_minutes: window.window_minutes,
+        resets_at: window.resets_at.map(unix),
+    };
+    let limit = |limit: &upstream::RateLimit| RateLimit {
+        limit_id: limit.limit_id.clone(),
+        limit_name: limit.name.clone(),
+        primary: limit.primary.as_ref().map(window),
+        secondary: limit.secondary.as_ref().map(window),
+        credits: limit.credits.as_ref().map(|credits| Credits {
+            has_credits: credits.has_credits,
+            unlimited: credits.unlimited,
+            balance: credits.balance.clone(),
+        }),
+    };
+    seen.iter().map(limit).collect()
+}
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}

@@ -1,0 +1,271 @@
+//! Every failure of `auth` and `upstream` as the one error that crosses the socket. Nothing else maps errors.
+
+use std::time::{Duration, SystemTime};
+
+use codex_oauth_proto::connect::with_causes;
+use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
+
+use super::summary;
+use crate::auth::{AuthError, LoginError, StoreError};
+use crate::upstream::{self, ErrorKind, Facts, UpstreamError};
+
+impl AuthError {
+    /// The same for the wire.
+    pub(super) fn to_wire(&self) -> WireError {
+        use ErrorCode as Code;
+        let daemon = |code, retry, message: String| WireError::daemon(code, retry, message);
+        let message = with_causes(self);
+        match self {
+            Self::NotLoggedIn => daemon(
+                Code::NotLoggedIn,
+                Retry::Never,
+                "Not authenticated: nobody is signed in to Codex".to_owned(),
+            )
+            .next(NextStep::Login),
+            Self::Expired { .. } | Self::Refused(_) | Self::Rejected { .. } | Self::OtherMachine => {
+                daemon(Code::LoginExpired, Retry::Never, format!("Token expired: {message}"))
+                    .next(NextStep::Login)
+            }
+            Self::GrantElsewhere { .. } => {
+                daemon(Code::LoginElsewhere, Retry::Never, message).next(NextStep::Login)
+            }
+            Self::AccountMismatch { .. } => {
+                daemon(Code::AccountMismatch, Retry::Safe, message).next(NextStep::Retry)
+            }
+            Self::Unavailable { retry_at, .. } | Self::OutcomeUnknown { retry_at, .. } => {
+                let seconds = seconds_until(*retry_at);
+                WireError::upstream(Code::AuthUnavailable, Retry::After { seconds }, message)
+                    .next(NextStep::RetryIn { seconds })
+            }
+            Self::Store(error) => daemon(Code::CredentialFile, Retry::Never, message)
+                .next(NextStep::FixFile { path: path_of(error) }),
+            Self::NotSaved { retry_at, source } => {
+                let seconds = seconds_until(*retry_at);
+                daemon(Code::CredentialFile, Retry::After { seconds }, message)
+                    .next(NextStep::FixFile { path: path_of(source) })
+            }
+            Self::Unsettled { path } => daemon(Code::CredentialFile, Retry::Safe, message)
+                .next(NextStep::FixFile { path: path.display().to_string() }),
+            Self::PortsBusy(_) => daemon(Code::LoginFailed, Retry::Safe, message)
+                .next(NextStep::FixConfiguration { name: "CODEX_OAUTH_CALLBACK_PORTS".to_owned() }),
+            Self::NoSuchLogin { .. } => {
+                WireError::caller(Code::InvalidArguments, message).next(NextStep::FixArguments)
+            }
+            Self::Closed => crate::session::draining(),
+            Self::Internal => daemon(Code::Internal, Retry::Safe, message).next(NextStep::Retry),
+        }
+    }
+}
+
+impl LoginError {
+    /// The same for the wire. The login from before, if any, is still in force.
+    pub(super) fn to_wire(&self) -> WireError {
+        let message = with_causes(self);
+        match self {
+            Self::Store(error) => WireError::daemon(ErrorCode::CredentialFile, Retry::Never, message)
+                .next(NextStep::FixFile { path: path_of(error) }),
+            _ => WireError::upstream(ErrorCode::LoginFailed, Retry::Safe, message).next(NextStep::Login),
+        }
+    }
+}
+
+impl UpstreamError {
+    /// The same for the wire, with status and request id where there are any.
+    pub(super) fn to_wire(&self) -> WireError {
+        let (code, step) = class(self);
+        let retry = match self.retry {
+            // What the backend answered it also counts; `Never` would say that asking again is of no use.
+            upstream::Retry::Never if step == NextStep::AskAgain => Retry::Unknown,
+            upstream::Retry::Never => Retry::Never,
+            upstream::Retry::Safe => Retry::Safe,
+            upstream::Retry::After(wait) => Retry::After { seconds: ceil_seconds(wait) },
+            upstream::Retry::Unknown => Retry::Unknown,
+        };
+        WireError::upstream(code, retry, self.message()).next(as_retry_allows(step, retry))
+    }
+
+    fn message(&self) -> String {
+        let mut message = self.words();
+        if let ErrorKind::UsageLimit { resets_at: Some(at), .. } = &self.kind {
+            let seconds = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            message = format!("{message}; it is lifted at {}", summary::clock(seconds));
+        }
+        if let Some(promo) = &self.facts.promo {
+            message = format!("{message}; {promo}");
+        }
+        if self.attempts > 1 {
+            message = format!("{message}, tried {} times", self.attempts);
+        }
+        message += &facts(&self.facts, &message);
+        if is_unread_refusal(self)
+            && let Some(sample) = &self.facts.sample
+            && !message.contains(sample.as_str())
+        {
+            message = format!("{message}\nthe backend sent: {sample}");
+        }
+        message
+    }
+
+    /// The error with its causes. A status is named once, and only the one that came.
+    fn words(&self) -> String {
+        let text = with_causes(self);
+        let Some(status) = self.facts.status else { return text };
+        let named = format!("HTTP {status}");
+        let rest = match &self.kind {
+            // `slow_down` comes with 503 and inside a stream too.
+            ErrorKind::RateLimited { .. } if status != 429 => text.strip_prefix("HTTP 429: "),
+            // A body that is no JSON error is quoted with its status.
+            _ => text
+                .strip_prefix(&named)
+                .and_then(|rest| rest.strip_prefix(": "))
+                .filter(|rest| rest.starts_with(&named)),
+        };
+        rest.map(str::to_owned).unwrap_or(text)
+    }
+}
+
+/// The code that a client branches on, and the next step. [`NextStep::Retry`] stands for what the retry class allows.
+fn class(error: &UpstreamError) -> (ErrorCode, NextStep) {
+    use ErrorCode as Code;
+    use ErrorKind as Kind;
+    let (code, step) = match &error.kind {
+        Kind::Setup => {
+            (Code::Configuration, NextStep::FixConfiguration { name: "CODEX_OAUTH_CA_FILE".to_owned() })
+        }
+        Kind::Connect => (Code::UpstreamUnreachable, NextStep::CheckNetwork),
+        Kind::Unauthorized { .. } => (Code::LoginExpired, NextStep::Login),
+        Kind::ForbiddenCloudflare => (Code::UpstreamRejected, NextStep::CheckNetwork),
+        Kind::Forbidden { .. }
+        | Kind::DeactivatedWorkspace
+        | Kind::UsageNotIncluded
+        | Kind::QuotaExceeded => (Code::UpstreamRejected, NextStep::CheckPlan),
+        Kind::ModelNotSupported { .. } => (Code::ModelNotAvailable, NextStep::ListModels),
+        Kind::UsageLimit { .. } => (Code::UsageLimitReached, NextStep::CheckPlan),
+        // No time was named: what is left of the plan is all that can be looked at.
+        Kind::RateLimited { .. } if error.retry == upstream::Retry::Never => {
+            (Code::RateLimited, NextStep::CheckPlan)
+        }
+        Kind::RateLimited { .. } => (Code::RateLimited, NextStep::Retry),
+        Kind::Overloaded | Kind::ServerError { .. } => (Code::UpstreamOverloaded, NextStep::Retry),
+        Kind::ContextLength | Kind::PayloadTooLarge => (Code::PromptTooLong, NextStep::ShortenPrompt),
+        Kind::Timeout { .. } | Kind::Interrupted { .. } | Kind::StreamIdle { .. } | Kind::TooLarge { .. } => {
+            (Code::StreamInterrupted, NextStep::Retry)
+        }
+        // WIRE §8.3: cut for its length; the next answer may be shorter.
+        Kind::Incomplete { reason } if reason == "max_output_tokens" => {
+            (Code::StreamInterrupted, NextStep::AskAgain)
+        }
+        // A verdict on the answer is repeated, and charged, each time.
+        Kind::Incomplete { .. } => (Code::StreamInterrupted, NextStep::Rephrase),
+        // A document (models, usage) that never parses.
+        Kind::Unparsable if error.retry == upstream::Retry::Never => (Code::NoAnswer, NextStep::Upgrade),
+        Kind::EmptyAnswer | Kind::Unparsable => (Code::NoAnswer, NextStep::AskAgain),
+        Kind::Policy { .. } => (Code::UpstreamRejected, NextStep::Rephrase),
+        _ if is_unread_refusal(error) => (Code::UpstreamRejected, NextStep::CheckNetwork),
+        Kind::UnexpectedStatus { .. } if error.facts.status == Some(402) => {
+            (Code::UpstreamRejected, NextStep::CheckPlan)
+        }
+        Kind::BadRequest { message } if !is_our_form(message) => {
+            (Code::UpstreamRejected, NextStep::FixArguments)
+        }
+        // The backend does not know what this build sends.
+        Kind::Routing(_)
+        | Kind::BadRequest { .. }
+        | Kind::InstructionsRequired
+        | Kind::NotFound { .. }
+        | Kind::UnexpectedStatus { .. } => (Code::UpstreamRejected, NextStep::Upgrade),
+        Kind::Failed { .. } => (Code::UpstreamRejected, NextStep::Retry),
+    };
+    (code, step)
+}
+
+/// "Try again" only where the same request may be sent again.
+fn as_retry_allows(step: NextStep, retry: Retry) -> NextStep {
+    match (step, retry) {
+        (NextStep::Retry, Retry::Never) => NextStep::Rephrase,
+        (NextStep::Retry, Retry::Unknown) => NextStep::AskAgain,
+        (NextStep::Retry, Retry::After { seconds: seconds @ 1.. }) => NextStep::RetryIn { seconds },
+        (step, _) => step,
+    }
+}
+
+/// What the backend says about the form of a request (WIRE §7.5), which no caller decides. The effort is the caller's.
+fn is_our_form(message: &str) -> bool {
+    const OUR_FORM: [&str; 5] = [
+        "unsupported parameter",
+        "store must be",
+        "stream must be",
+        "input must be a list",
+        "system messages are not allowed",
+    ];
+    let message = message.to_ascii_lowercase();
+    OUR_FORM.iter().any(|words| message.contains(words)) && !message.contains("reasoning")
+}
+
+/// A refusal without the JSON that the backend writes: a proxy, a portal or a gateway stands in between.
+fn is_unread_refusal(error: &UpstreamError) -> bool {
+    let refused = matches!(
+        error.kind,
+        ErrorKind::BadRequest { .. } | ErrorKind::NotFound { .. } | ErrorKind::UnexpectedStatus { .. }
+    );
+    // In a stream that began well the refusal is one of its events.
+    let in_stream = error.facts.status.is_some_and(|status| (200..300).contains(&status));
+    let is_json = error.facts.sample.as_ref().is_some_and(|sample| sample.starts_with(['{', '[']));
+    refused && !in_stream && !is_json
+}
+
+/// What a bug report needs and `message` does not say yet.
+fn facts(facts: &Facts, message: &str) -> String {
+    let mut known = Vec::new();
+    let unsaid = facts.status.filter(|status| !message.contains(&format!("HTTP {status}")));
+    known.extend(unsaid.map(|status| format!("status {status}")));
+    known.extend(facts.request_id.as_ref().map(|id| format!("request id {id}")));
+    known.extend(facts.cf_ray.as_ref().map(|ray| format!("cf-ray {ray}")));
+    if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) }
+}
+
+fn path_of(error: &StoreError) -> String {
+    match error {
+        StoreError::Unreadable { path, .. }
+        | StoreError::BadRecord { path, .. }
+        | StoreError::Unwritable { path, .. } => path.display().to_string(),
+    }
+}
+
+fn seconds_until(time: SystemTime) -> u64 {
+    ceil_seconds(time.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+fn ceil_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn try_again_is_said_only_where_the_same_request_may_be_sent_again() {
+        let rows = [
+            (Retry::Never, NextStep::Rephrase),
+            (Retry::Safe, NextStep::Retry),
+            (Retry::After { seconds: 0 }, NextStep::Retry),
+            (Retry::After { seconds: 3 }, NextStep::RetryIn { seconds: 3 }),
+            (Retry::Unknown, NextStep::AskAgain),
+        ];
+        for (retry, step) in rows {
+            assert_eq!(as_retry_allows(NextStep::Retry, retry), step, "{retry:?}");
+            assert_eq!(as_retry_allows(NextStep::Login, retry), NextStep::Login, "{retry:?}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_only_this_build_chooses_is_not_the_callers_argument() {
+        for ours in ["Unsupported parameter: top_p", "Store must be set to false", "Input must be a list"] {
+            assert!(is_our_form(ours), "{ours}");
+        }
+        for theirs in ["Unsupported parameter: reasoning.effort", "Invalid value: 'ultra'"] {
+            assert!(!is_our_form(theirs), "{theirs}");
+        }
+    }
+}

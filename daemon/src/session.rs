@@ -1,0 +1,177 @@
+//! One connection: who is it, what does it want, then its dialect until its end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use codex_oauth_proto::hello::{ClientOpening, Hello, Refusal, Role, SESSION_ENV, ServerOpening, Welcome};
+use codex_oauth_proto::{BUILD, ErrorCode, MAX_LINE_BYTES, NextStep, PROTOCOL, Retry, WireError};
+use interprocess::local_socket::PeerCreds;
+use interprocess::local_socket::tokio::Stream;
+use interprocess::local_socket::traits::StreamCommon as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use crate::line_io::{LineReader, LineWriter, Read};
+use crate::server::Server;
+use crate::shutdown::Phase;
+use crate::{api, mcp};
+
+/// A welcomed session, as its dialect sees it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Counts connections of this daemon: never used twice, so that an answer meant for an earlier connection cannot
+    /// be taken for one of this.
+    pub(crate) incarnation: u64,
+    /// What the client said of itself.
+    pub(crate) hello: Hello,
+    /// Writes lines to the client.
+    pub(crate) writer: LineWriter,
+    /// Cancelled when the connection is over, from whichever side.
+    pub(crate) over: CancellationToken,
+}
+
+impl Session {
+    /// The part of the session's environment that is about its person's screen.
+    pub(crate) const fn env(&self) -> &BTreeMap<String, String> {
+        &self.hello.env
+    }
+}
+
+/// Whether the kernel says that the peer is our own user. Nothing is read or written before this: a stranger learns
+/// nothing, not even a version.
+pub(crate) fn is_ours(server: &Server, stream: &Stream) -> bool {
+    let uid = stream.peer_creds().ok().as_ref().and_then(PeerCreds::euid);
+    if uid == Some(server.uid) {
+        return true;
+    }
+    server.count_refused_peer();
+    tracing::warn!(?uid, "closed a connection of another user");
+    false
+}
+
+/// Serves one accepted connection of our own user to its end.
+pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: OwnedSemaphorePermit) {
+    let stream = Arc::new(stream);
+    let over = server.sessions_over.child_token();
+    let mut reader = LineReader::new(Arc::clone(&stream));
+    let writer = LineWriter::new(stream, server.limits.write_stall, over.clone());
+    let mut hello = match opening(&server, &mut reader).await {
+        Ok(Some(hello)) => hello,
+        Ok(None) => return,
+        Err(error) => return refuse(&writer, error).await,
+    };
+    let (welcome, place) = match welcome(&server, &hello).and_then(|welcome| Ok((welcome, server.place()?))) {
+        Ok(welcomed) => welcomed,
+        Err(error) => return refuse(&writer, error).await,
+    };
+    drop(opening_place);
+    keep_known_env(&mut hello);
+    if write_opening(&writer, &ServerOpening::Welcome(welcome)).await.is_err() {
+        return;
+    }
+    let incarnation = server.next_incarnation();
+    tracing::info!(session = incarnation, role = ?hello.role, pid = hello.pid, build = printable(&hello.build), "session opened");
+    let role = hello.role;
+    let session = Arc::new(Session { incarnation, hello, writer, over: over.clone() });
+    match role {
+        Role::Mcp => mcp::serve(server, session, reader).await,
+        Role::Api | Role::Unknown => api::serve(server, session, reader).await,
+    }
+    over.cancel();
+    drop(place);
+    tracing::info!(session = incarnation, "session closed");
+}
+
+/// The client sends only names that it should; a longer list or value would be held for the session's whole life.
+fn keep_known_env(hello: &mut Hello) {
+    /// The longest of them is a list of sockets or a command; none comes near this.
+    const MOST_BYTES: usize = 4 * 1024;
+    hello.env.retain(|name, value| SESSION_ENV.contains(&name.as_str()) && value.len() <= MOST_BYTES);
+}
+
+/// The hello; `None` when the peer left without a word.
+async fn opening(server: &Server, reader: &mut LineReader) -> Result<Option<Hello>, WireError> {
+    let patience = server.limits.hello;
+    let malformed = |message: String| WireError::caller(ErrorCode::Malformed, message);
+    let read = tokio::time::timeout(patience, reader.next()).await.map_err(|_| {
+        malformed(format!("could not open a session: no hello within {} ms", patience.as_millis()))
+    })?;
+    match read {
+        Read::Line(line) => match serde_json::from_slice(&line) {
+            Ok(ClientOpening::Hello(hello)) => Ok(Some(hello)),
+            // Where it went wrong, never what was there: it may be a prompt that went astray.
+            Err(error) => Err(malformed(format!(
+                "could not open a session: the first line is not a hello (line {}, column {})",
+                error.line(),
+                error.column()
+            ))),
+        },
+        Read::TooLong => Err(WireError::caller(
+            ErrorCode::LineTooLong,
+            format!("could not open a session: the first line is longer than {MAX_LINE_BYTES} bytes"),
+        )),
+        Read::End { half_line: true } => Err(malformed(
+            "could not open a session: the connection ended in the middle of a line".to_owned(),
+        )),
+        Read::End { half_line: false } => Ok(None),
+    }
+}
+
+fn welcome(server: &Server, hello: &Hello) -> Result<Welcome, WireError> {
+    let Some(protocol) = PROTOCOL.common(hello.protocol) else {
+        let older =
+            if hello.protocol.max < PROTOCOL.min { "the client is older" } else { "the daemon is older" };
+        let message = format!(
+            "could not open a session: client {} and daemon {BUILD} have no protocol version in common ({older})",
+            printable(&hello.build)
+        );
+        return Err(WireError::caller(ErrorCode::UnsupportedVersion, message).next(NextStep::Upgrade));
+    };
+    if hello.role == Role::Unknown {
+        let message =
+            format!("could not open a session: daemon {BUILD} does not know the role that was asked for");
+        return Err(WireError::caller(ErrorCode::UnsupportedVersion, message).next(NextStep::Upgrade));
+    }
+    if hello.auth_file != server.auth_file {
+        let message = format!(
+            "could not open a session: the running daemon keeps the login in `{}`, and this program expects `{}`",
+            server.auth_file,
+            printable(&hello.auth_file)
+        );
+        return Err(WireError::daemon(ErrorCode::OtherCredentialStore, Retry::Never, message)
+            .next(NextStep::FixConfiguration { name: "CODEX_OAUTH_AUTH_FILE".to_owned() }));
+    }
+    if server.shutdown.phase() != Phase::Serving {
+        return Err(draining());
+    }
+    Ok(Welcome {
+        protocol,
+        build: BUILD.to_owned(),
+        pid: std::process::id(),
+        nonce: server.nonce.clone(),
+        warnings: Vec::new(),
+    })
+}
+
+/// The daemon is going away.
+pub(crate) fn draining() -> WireError {
+    WireError::daemon(ErrorCode::Draining, Retry::Safe, "could not take this on: the daemon is shutting down")
+        .next(NextStep::Retry)
+}
+
+async fn refuse(writer: &LineWriter, error: WireError) {
+    tracing::info!(code = ?error.code, "refused a session: {}", error.message);
+    let refusal = ServerOpening::Refusal(Refusal { protocol: PROTOCOL, error });
+    // The peer may be gone; there is nobody else to tell.
+    let _gone = write_opening(writer, &refusal).await;
+}
+
+async fn write_opening(writer: &LineWriter, opening: &ServerOpening) -> std::io::Result<()> {
+    writer.write(serde_json::to_vec(opening)?).await
+}
+
+/// A claim of the client's in a message or a log: short and without control characters.
+pub(crate) fn printable(text: &str) -> String {
+    const MOST: usize = 200;
+    text.chars().filter(|c| !c.is_control()).take(MOST).collect()
+}

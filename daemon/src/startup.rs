@@ -1,0 +1,210 @@
+//! The start, in the order that keeps it safe: harden, log, directory, locks, socket, report, serve. And the end.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use codex_oauth_proto::connect::with_causes;
+use codex_oauth_proto::env::Env;
+use codex_oauth_proto::lock::LockError;
+use codex_oauth_proto::report::StartupReport;
+use codex_oauth_proto::{BUILD, ErrorCode, NextStep, Nonce, Retry, WireError, dir};
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{AuthConfig, TokenManager};
+use crate::config::{CLIENT_ID, Config};
+use crate::instance::{Instance, InstanceError};
+use crate::listen::Bound;
+use crate::server::Server;
+use crate::service::CodexService;
+use crate::shutdown::Shutdown;
+use crate::upstream::{Upstream, UpstreamConfig};
+use crate::{harden, http_client, log, machine, signals};
+
+/// The catalogue's schema that this build reads: the backend serves models by the version of the official client that
+/// first understood them (WIRE §9.5).
+const CATALOGUE_VERSION: &str = "0.169.0";
+
+/// How the end of `run` is told to whoever started it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reporting {
+    /// A starter reads one line from standard output.
+    Pipe,
+    /// A person or a service manager reads the log.
+    Log,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// Another daemon is there; this is no failure for a starter.
+    AlreadyRunning(String),
+    /// Everything else.
+    Failed(WireError),
+}
+
+/// Runs the daemon to its end.
+pub fn run(reporting: Reporting) -> Result<(), StartError> {
+    let result = prepare();
+    let ready = match result {
+        Ok(ready) => ready,
+        Err(error) => {
+            report(
+                reporting,
+                &match &error {
+                    StartError::AlreadyRunning(holder) => {
+                        StartupReport::AlreadyRunning { holder: holder.clone() }
+                    }
+                    StartError::Failed(error) => StartupReport::Failed(error.clone()),
+                },
+            );
+            return Err(error);
+        }
+    };
+    // One thread: the work is waiting, and every lock in this process is then short by construction.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
+    let result = runtime.block_on(serve(ready, reporting));
+    // Everything that must not be cut was waited for. What may still run is a look-up of a name, and nobody waits for it.
+    runtime.shutdown_background();
+    result
+}
+
+struct Ready {
+    config: Config,
+    instance: Instance,
+    uid: u32,
+}
+
+fn prepare() -> Result<Ready, StartError> {
+    let hardened = harden::harden();
+    let env = Env::from_process();
+    let config = Config::load(&env).map_err(|error| StartError::Failed(error.to_wire()))?;
+    log::start(&config.log).map_err(|error| {
+        let error = WireError::daemon(ErrorCode::Configuration, Retry::Never, error);
+        StartError::Failed(error.next(config.to_correct("log")))
+    })?;
+    if let Err((step, error)) = hardened {
+        let message = format!("could not {step}: {error}");
+        return Err(StartError::Failed(WireError::daemon(ErrorCode::Internal, Retry::Never, message)));
+    }
+    let directory = |path, name: &str| {
+        dir::ensure_private(path, env.uid).map_err(|error| {
+            failed(ErrorCode::Configuration, &error, NextStep::FixConfiguration { name: name.to_owned() })
+        })
+    };
+    directory(&config.endpoint.dir, "CODEX_OAUTH_RUNTIME_DIR")?;
+    directory(&config.state_dir, "CODEX_OAUTH_STATE_DIR")?;
+    if let Some(parent) = config.auth_file.parent()
+        && !parent.is_dir()
+    {
+        directory(parent, "CODEX_OAUTH_AUTH_FILE")?;
+    }
+    let instance = Instance::claim(&config).map_err(|error| match error {
+        InstanceError::Socket(LockError::Held { text, .. }) => StartError::AlreadyRunning(text),
+        InstanceError::Socket(_) | InstanceError::Credentials(_) => failed(
+            ErrorCode::OtherCredentialStore,
+            &error,
+            NextStep::FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() },
+        ),
+    })?;
+    Ok(Ready { config, instance, uid: env.uid })
+}
+
+async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
+    let Ready { config, instance, uid } = ready;
+    let started = start(&config, &instance, uid);
+    let (server, bound, tracker) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            if let StartError::Failed(error) = &error {
+                report(reporting, &StartupReport::Failed(error.clone()));
+            }
+            return Err(error);
+        }
+    };
+    tracing::info!(
+        build = BUILD,
+        pid = std::process::id(),
+        socket = %config.endpoint.socket().display(),
+        credentials = %config.auth_file.display(),
+        issuer = config.issuer,
+        backend = config.backend,
+        "ready"
+    );
+    report(reporting, &StartupReport::Ready { pid: std::process::id(), nonce: server.nonce.clone() });
+    if reporting == Reporting::Pipe {
+        harden::stdout_to_null().map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
+    }
+    server.run(bound).await;
+    // A refresh that is on the wire is never cut: its answer is the only copy of the new token.
+    tracker.close();
+    tracker.wait().await;
+    drop(instance);
+    tracing::info!("ended");
+    Ok(())
+}
+
+fn start(
+    config: &Config,
+    instance: &Instance,
+    uid: u32,
+) -> Result<(Arc<Server>, Bound, TaskTracker), StartError> {
+    let roots = config
+        .ca_file
+        .as_deref()
+        .map_or_else(|| Ok(Vec::new()), http_client::read_roots)
+        .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("ca_file")))?;
+    let shutdown = Shutdown::default();
+    let tracker = TaskTracker::new();
+    let auth = AuthConfig {
+        file: config.auth_file.clone(),
+        issuer: config.issuer.clone(),
+        backend_origin: config.backend_origin(),
+        client_id: CLIENT_ID.to_owned(),
+        callback_ports: config.callback_ports.clone(),
+        originator: config.originator.clone(),
+        user_agent: config.user_agent(),
+        extra_roots: roots.clone(),
+        machine_id: machine::id(),
+    };
+    let upstream = UpstreamConfig {
+        backend: config.backend.clone(),
+        originator: config.originator.clone(),
+        user_agent: config.user_agent(),
+        client_version: CATALOGUE_VERSION.to_owned(),
+        extra_roots: roots,
+    };
+    let tokens = TokenManager::new(auth, config.limits.clone(), tracker.clone())
+        .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("issuer_url")))?;
+    let upstream = Upstream::new(upstream, config.limits.clone())
+        .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("backend_url")))?;
+    let service = CodexService::new(tokens, upstream, config.limits.clone(), shutdown.clone());
+    let nonce = Nonce::random().map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
+    let socket = config.endpoint.socket();
+    let bound = Bound::bind(&socket, instance).map_err(|error| {
+        failed(ErrorCode::DaemonUnavailable, &error, NextStep::FixFile { path: socket.display().to_string() })
+    })?;
+    signals::watch(&shutdown).map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
+    let server = Arc::new(Server::new(config.clone(), service, shutdown, nonce, uid));
+    Ok((server, bound, tracker))
+}
+
+fn failed(code: ErrorCode, error: &dyn std::error::Error, step: NextStep) -> StartError {
+    StartError::Failed(WireError::daemon(code, Retry::Never, with_causes(error)).next(step))
+}
+
+fn report(reporting: Reporting, report: &StartupReport) {
+    if reporting == Reporting::Log {
+        return;
+    }
+    let line = serde_json::to_vec(report).and_then(|mut line| {
+        line.push(b'\n');
+        std::io::stdout().write_all(&line).map_err(serde_json::Error::io)
+    });
+    // The starter has gone: this daemon is for whoever comes next.
+    if let Err(error) = line {
+        tracing::info!(%error, "nobody read the start-up report");
+    }
+}

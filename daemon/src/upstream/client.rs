@@ -1,0 +1,221 @@
+//! The one HTTP client of the backend: built at first use, away from the async thread; headers that every request carries;
+//! small JSON exchanges with a bound on time and size.
+
+use std::error::Error as StdError;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::classify;
+use super::config::Settings;
+use super::cookies::Jar;
+use super::error::{ErrorKind, Retry, UpstreamError};
+use crate::grant::Grant;
+use crate::http_client;
+use crate::limits::Limits;
+
+/// An idle connection is closed before a home router forgets it: a turn sent into a dead connection has an unknown outcome,
+/// a new handshake costs 0.1 s.
+const POOL_IDLE: Duration = Duration::from_secs(60);
+
+/// With a request in flight, a peer that does not answer a ping for `PING_TIMEOUT` is gone (a laptop that slept).
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Of an error body; the message is in its beginning.
+const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
+
+/// Client, settings and cookies of the backend.
+#[derive(Debug)]
+pub(super) struct Backend {
+    pub(super) settings: Settings,
+    pub(super) limits: Limits,
+    client: OnceCell<Client>,
+    jar: Jar,
+}
+
+/// A small JSON exchange.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Backend {
+    pub(super) fn new(settings: Settings, limits: Limits) -> Self {
+        Self { settings, limits, client: OnceCell::new(), jar: Jar::default() }
+    }
+
+    /// A request with the headers that every request carries (WIRE §7.1), under our own name.
+    pub(super) async fn request(
+        &self,
+        method: Method,
+        url: Url,
+        grant: &Grant,
+    ) -> Result<RequestBuilder, UpstreamError> {
+        let mut headers = HeaderMap::with_capacity(12);
+        let bearer = Zeroizing::new(format!("Bearer {}", grant.access_token.expose()));
+        let mut bearer = HeaderValue::try_from(bearer.as_str()).map_err(not_prepared)?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+        let account = HeaderValue::try_from(grant.account_id.as_str()).map_err(not_prepared)?;
+        headers.insert(HeaderName::from_static("chatgpt-account-id"), account);
+        headers.insert(HeaderName::from_static("originator"), self.settings.originator.clone());
+        headers.insert(USER_AGENT, self.settings.user_agent.clone());
+        headers.insert(HeaderName::from_static("version"), self.settings.version_header.clone());
+        if let Some(cookies) = self.jar.header(&url, &self.settings.backend, SystemTime::now()) {
+            headers.insert(COOKIE, cookies);
+        }
+        Ok(self.client().await?.request(method, url).headers(headers))
+    }
+
+    /// Sends and waits at most `limit` for the response head.
+    pub(super) async fn send(
+        &self,
+        request: RequestBuilder,
+        limit: Duration,
+    ) -> Result<Response, UpstreamError> {
+        let response = match timeout(limit, request.send()).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(not_answered(error)),
+            Err(_elapsed) => {
+                return Err(UpstreamError::new(ErrorKind::Timeout { after: limit }, Retry::Unknown));
+            }
+        };
+        self.jar.store(response.headers(), response.url(), &self.settings.backend, SystemTime::now());
+        Ok(response)
+    }
+
+    /// `GET` of a JSON document of at most `max_bytes`, within `Limits::backend_request`. Any status but 2xx and 304 is an
+    /// error; since nothing is spent, one without an answer is safe to repeat.
+    pub(super) async fn get(
+        &self,
+        url: Url,
+        grant: &Grant,
+        extra: HeaderMap,
+        max_bytes: usize,
+    ) -> Result<Reply, UpstreamError> {
+        let limit = self.limits.backend_request;
+        let exchange = async {
+            let request = self.request(Method::GET, url, grant).await?.headers(extra);
+            let response = self.send(request, limit).await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            if !status.is_success() && status != StatusCode::NOT_MODIFIED {
+                return Err(self.http_error(response).await);
+            }
+            let body = read_body(response, max_bytes).await?;
+            Ok(Reply { status, headers, body })
+        };
+        let outcome = match timeout(limit, exchange).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(UpstreamError::new(ErrorKind::Timeout { after: limit }, Retry::Safe)),
+        };
+        outcome.map_err(|mut error| {
+            if error.retry == Retry::Unknown {
+                error.retry = Retry::Safe;
+            }
+            error
+        })
+    }
+
+    /// The error of a response whose status is not a success.
+    pub(super) async fn http_error(&self, mut response: Response) -> UpstreamError {
+        let mut body = Vec::new();
+        let read = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                let room = MAX_ERROR_BODY_BYTES - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if body.len() == MAX_ERROR_BODY_BYTES {
+                    break;
+                }
+            }
+        };
+        // The status says what happened; a body that does not come says no more.
+        let _cut_short = timeout(self.limits.backend_request, read).await;
+        classify::http_error(response.status(), response.headers(), &body)
+    }
+
+    async fn client(&self) -> Result<&Client, UpstreamError> {
+        let build = || async {
+            let settings = self.settings.clone();
+            let connect = self.limits.connect;
+            // Reading the system's roots takes 4 ms, too long for the one thread that serves everybody.
+            let built = tokio::task::spawn_blocking(move || build_client(&settings, connect)).await;
+            built.map_err(not_prepared)?.map_err(not_prepared)
+        };
+        self.client.get_or_try_init(build).await
+    }
+}
+
+/// Reads a body of at most `max_bytes`.
+async fn read_body(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, UpstreamError> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > max_bytes => {
+                return Err(UpstreamError::new(ErrorKind::TooLarge { limit_bytes: max_bytes }, Retry::Never));
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body),
+            Err(error) => {
+                let kind = ErrorKind::Interrupted { events: 0, bytes: body.len() as u64 };
+                return Err(UpstreamError::new(kind, Retry::Safe).with_source(error.without_url()));
+            }
+        }
+    }
+}
+
+fn build_client(settings: &Settings, connect: Duration) -> reqwest::Result<Client> {
+    let mut builder = http_client::builder(&settings.extra_roots)
+        .connect_timeout(connect)
+        .tcp_nodelay(true)
+        .pool_idle_timeout(POOL_IDLE)
+        .http2_keep_alive_interval(PING_EVERY)
+        .http2_keep_alive_timeout(PING_TIMEOUT);
+    if settings.is_loopback {
+        // What listens on this machine is not reached through a proxy.
+        builder = builder.no_proxy();
+    }
+    #[cfg(test)]
+    if settings.http2_only {
+        builder = builder.http2_prior_knowledge();
+    }
+    builder.build()
+}
+
+/// Nothing was sent.
+pub(super) fn not_prepared(source: impl StdError + Send + Sync + 'static) -> UpstreamError {
+    UpstreamError::new(ErrorKind::Setup, Retry::Never).with_source(source)
+}
+
+/// A request without a response head: provably not executed, or nobody knows.
+fn not_answered(error: reqwest::Error) -> UpstreamError {
+    let error = error.without_url();
+    let (kind, retry) = if error.is_builder() {
+        (ErrorKind::Setup, Retry::Never)
+    } else if error.is_connect() || is_unsent(&error) {
+        (ErrorKind::Connect, Retry::Safe)
+    } else {
+        (ErrorKind::Interrupted { events: 0, bytes: 0 }, Retry::Unknown)
+    };
+    UpstreamError::new(kind, retry).with_source(error)
+}
+
+/// hyper gave the request back before writing it, or the HTTP/2 server says that it did not process it: `REFUSED_STREAM`, or a
+/// graceful `GOAWAY` that excludes our stream (RFC 9113 §8.7).
+fn is_unsent(error: &reqwest::Error) -> bool {
+    /// As the h2 crate prints these two; a test holds it to that.
+    const NOT_PROCESSED: [&str; 2] = [
+        "stream error received: refused stream before processing any application logic",
+        "connection error received: not a result of an error",
+    ];
+    std::iter::successors(error.source(), |error| (*error).source()).any(|cause| {
+        cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+            || NOT_PROCESSED.iter().any(|text| cause.to_string().starts_with(text))
+    })
+}

@@ -1,0 +1,182 @@
+//! Where the backend is and under which name we speak to it, checked once.
+
+use std::net::IpAddr;
+
+use reqwest::header::HeaderValue;
+use reqwest::{Certificate, Url};
+
+/// How to reach the backend.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// E.g. `https://chatgpt.com/backend-api`; https, or http to a loopback host.
+    pub backend: String,
+    /// Our own name (`originator` header).
+    pub originator: String,
+    /// `User-Agent` header.
+    pub user_agent: String,
+    /// The Codex version whose protocol we speak (`version` header, `client_version` parameter): the backend lists and serves
+    /// the models that this version understands.
+    pub client_version: String,
+    /// Roots beside the system's.
+    pub extra_roots: Vec<Certificate>,
+}
+
+/// The configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No absolute URL, or one with user, query or fragment.
+    #[error("could not use the backend `{backend}`: it is not a plain URL")]
+    NotPlain {
+        /// As configured.
+        backend: String,
+    },
+    /// Plain http to another machine would show the token to everybody on the way.
+    #[error("could not use the backend `{backend}`: it must be https, or http to a loopback address")]
+    NotSecure {
+        /// As configured.
+        backend: String,
+    },
+    /// A value that no HTTP header can carry.
+    #[error("could not use the {name} `{value}`: it cannot be sent in a header")]
+    NotAHeader {
+        /// Which one.
+        name: &'static str,
+        /// As configured.
+        value: String,
+    },
+}
+
+/// A checked [`UpstreamConfig`].
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    /// Without a slash at its end.
+    pub(super) backend: Url,
+    pub(super) is_loopback: bool,
+    pub(super) originator: HeaderValue,
+    pub(super) user_agent: HeaderValue,
+    pub(super) version_header: HeaderValue,
+    pub(super) client_version: String,
+    pub(super) extra_roots: Vec<Certificate>,
+    #[cfg(test)]
+    pub(super) http2_only: bool,
+}
+
+impl Settings {
+    pub(super) fn new(config: UpstreamConfig) -> Result<Self, ConfigError> {
+        let backend = config.backend;
+        let not_plain = || ConfigError::NotPlain { backend: backend.clone() };
+        let url: Url = backend.trim_end_matches('/').parse().map_err(|_| not_plain())?;
+        let is_plain = url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if !is_plain {
+            return Err(not_plain());
+        }
+        let is_loopback = is_loopback(&url);
+        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+            return Err(ConfigError::NotSecure { backend });
+        }
+        Ok(Self {
+            originator: header("originator", &config.originator)?,
+            user_agent: header("user agent", &config.user_agent)?,
+            version_header: header("client version", &config.client_version)?,
+            client_version: config.client_version,
+            extra_roots: config.extra_roots,
+            backend: url,
+            is_loopback,
+            #[cfg(test)]
+            http2_only: false,
+        })
+    }
+
+    /// `path` below the backend, e.g. `codex/models`.
+    pub(super) fn url(&self, path: &str) -> Url {
+        self.url_at(None, path)
+    }
+
+    /// As [`Settings::url`], at another origin when one is given.
+    pub(super) fn url_at(&self, origin: Option<&str>, path: &str) -> Url {
+        let mut url = self.backend.clone();
+        if let Some(origin) = origin.and_then(|origin| Url::parse(origin).ok()) {
+            url = origin;
+            url.set_path(self.backend.path());
+        }
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}/{path}"));
+        url
+    }
+}
+
+fn header(name: &'static str, value: &str) -> Result<HeaderValue, ConfigError> {
+    HeaderValue::try_from(value)
+        .ok()
+        .filter(|_| !value.trim().is_empty())
+        .ok_or_else(|| ConfigError::NotAHeader { name, value: value.to_owned() })
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(backend: &str) -> UpstreamConfig {
+        UpstreamConfig {
+            backend: backend.into(),
+            originator: "codex_oauth".into(),
+            user_agent: "codex-oauth/0.1.0".into(),
+            client_version: "0.169.0".into(),
+            extra_roots: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn https_anywhere_and_http_to_loopback_are_accepted() {
+        for backend in [
+            "https://chatgpt.com/backend-api",
+            "https://chatgpt.com/backend-api/",
+            "http://127.0.0.1:8080/backend-api",
+            "http://localhost:1",
+            "http://[::1]:1/x",
+        ] {
+            assert!(Settings::new(config(backend)).is_ok(), "{backend}");
+        }
+        for backend in ["http://chatgpt.com/backend-api", "http://127.0.0.1.evil.example", "ftp://127.0.0.1"]
+        {
+            assert!(
+                matches!(Settings::new(config(backend)), Err(ConfigError::NotSecure { .. })),
+                "{backend}"
+            );
+        }
+        for backend in ["", "chatgpt.com", "https://user@chatgpt.com", "https://chatgpt.com/?x", "data:,x"] {
+            assert!(matches!(Settings::new(config(backend)), Err(ConfigError::NotPlain { .. })), "{backend}");
+        }
+    }
+
+    #[test]
+    fn paths_are_below_the_backend_at_either_origin() {
+        let settings = Settings::new(config("https://chatgpt.com/backend-api/")).expect("usable");
+        assert_eq!(
+            settings.url("codex/responses").as_str(),
+            "https://chatgpt.com/backend-api/codex/responses"
+        );
+        let other = settings.url_at(Some("https://gov.chatgpt.com"), "codex/responses");
+        assert_eq!(other.as_str(), "https://gov.chatgpt.com/backend-api/codex/responses");
+        let bare = Settings::new(config("http://127.0.0.1:1")).expect("usable");
+        assert_eq!(bare.url("codex/models").as_str(), "http://127.0.0.1:1/codex/models");
+    }
+
+    #[test]
+    fn a_name_that_no_header_can_carry_is_refused() {
+        for originator in ["", "a\nb"] {
+            let config = UpstreamConfig { originator: originator.into(), ..config("https://chatgpt.com") };
+            assert!(matches!(Settings::new(config), Err(ConfigError::NotAHeader { .. })));
+        }
+    }
+}

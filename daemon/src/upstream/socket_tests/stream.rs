@@ -1,0 +1,104 @@
+//! Streams that are cut, idle, split, or no longer wanted.
+
+use super::server::{COMPLETED, CREATED, Step, chunk, delta, done, good, stream_end, stream_head};
+use super::*;
+
+#[tokio::test]
+async fn however_the_stream_is_split_the_answer_is_the_same() {
+    let server = Server::of_turns(|_, _| {
+        let body = format!("{CREATED}{}{}{}{COMPLETED}", delta("he"), delta("llo"), done("hello"));
+        let pieces = body.as_bytes().chunks(7).map(|piece| chunk(std::str::from_utf8(piece).expect("ASCII")));
+        std::iter::once(stream_head(&[])).chain(pieces).chain([stream_end()]).collect()
+    })
+    .await;
+    let (outcome, events) = respond(&upstream(&server)).await;
+    assert_eq!(outcome.expect("an answer").text, "hello");
+    let shown: String = events
+        .iter()
+        .filter_map(|event| match event {
+            UpstreamEvent::TextDelta { text } => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(shown, "hello");
+}
+
+#[tokio::test]
+async fn a_cut_stream_is_interrupted_keeps_its_text_and_is_not_resent() {
+    for (body, partial) in [(CREATED.to_owned(), None), (format!("{CREATED}{}", delta("half")), Some("half"))]
+    {
+        let server = Server::of_turns(move |_, _| vec![stream_head(&[]), chunk(&body), Step::Cut]).await;
+        let error = respond(&upstream(&server)).await.0.expect_err("a cut");
+        assert!(matches!(error.kind, ErrorKind::Interrupted { events: 1.., bytes: 1.. }), "{error:?}");
+        assert_eq!((error.retry, error.partial_text.as_deref()), (Retry::Unknown, partial));
+        assert_eq!(server.requests("codex/responses").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_without_a_terminal_event_is_interrupted() {
+    let server = Server::of_turns(|_, _| {
+        vec![stream_head(&[]), chunk(&format!("{CREATED}{}", done("half"))), stream_end()]
+    })
+    .await;
+    let error = respond(&upstream(&server)).await.0.expect_err("no terminal event");
+    assert!(matches!(error.kind, ErrorKind::Interrupted { events: 2, .. }), "{error:?}");
+    assert_eq!(error.partial_text.as_deref(), Some("half"));
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_idle_and_closed() {
+    let mut server = Server::of_turns(|_, _| {
+        vec![stream_head(&[]), chunk(&format!("{CREATED}{}", delta("half"))), Step::Hold]
+    })
+    .await;
+    let limits = Limits { stream_idle: Duration::from_millis(100), ..short_limits() };
+    let error = respond(&upstream_at(server.url(), limits)).await.0.expect_err("silence");
+    assert_eq!(error.kind, ErrorKind::StreamIdle { after: Duration::from_millis(100) });
+    assert_eq!((error.retry, error.partial_text.as_deref()), (Retry::Unknown, Some("half")));
+    server.closed.recv().await.expect("the connection is closed");
+}
+
+#[tokio::test]
+async fn dropping_the_turn_closes_its_connection() {
+    let mut server = Server::of_turns(|_, _| vec![stream_head(&[]), chunk(CREATED), Step::Hold]).await;
+    let upstream = upstream(&server);
+    let (sender, mut receiver) = mpsc::channel(1);
+    let (grant, request) = (grant(), request());
+    tokio::select! {
+        outcome = upstream.respond(&grant, &request, &sender) => panic!("{outcome:?}"),
+        head = receiver.recv() => assert!(matches!(head, Some(UpstreamEvent::Headers { .. }))),
+    }
+    server.closed.recv().await.expect("the connection is closed");
+}
+
+#[tokio::test]
+async fn a_turn_that_nobody_listens_to_goes_on() {
+    let server = Server::of_turns(|_, _| good("kept")).await;
+    let (sender, receiver) = mpsc::channel(1);
+    drop(receiver);
+    let completed = upstream(&server).respond(&grant(), &request(), &sender).await.expect("an answer");
+    assert_eq!(completed.text, "kept");
+}
+
+#[tokio::test]
+async fn after_its_terminal_event_the_rest_is_not_waited_for() {
+    let mut server = Server::of_turns(|_, _| {
+        vec![stream_head(&[]), chunk(&format!("{CREATED}{}{COMPLETED}", done("a"))), Step::Hold]
+    })
+    .await;
+    assert_eq!(respond(&upstream(&server)).await.0.expect("an answer").text, "a");
+    server.closed.recv().await.expect("the connection is closed");
+}
+
+#[tokio::test]
+async fn turns_that_end_properly_share_one_connection() {
+    let server = Server::of_turns(|_, _| good("x")).await;
+    let upstream = upstream(&server);
+    for _ in 0..3 {
+        respond(&upstream).await.0.expect("an answer");
+    }
+    let mut connections: Vec<usize> = server.requests("").iter().map(|request| request.connection).collect();
+    connections.dedup();
+    assert_eq!(connections, [0]);
+}

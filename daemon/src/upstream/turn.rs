@@ -1,0 +1,313 @@
+//! One turn: sends it, retries what provably produced nothing, streams the answer.
+//!
+//! A turn that may have been executed is never sent again. Dropping the future of [`respond`] closes the stream at once.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt as _;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Response};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::answer::{Answer, End, Fed};
+use super::classify;
+use super::client::not_prepared;
+use super::delay;
+use super::error::{ErrorKind, Facts, Retry, UpstreamError, sample};
+use super::rate_limits::{self, RateLimit};
+use super::request::{self, Form, ResponsesRequest};
+use super::routing::Routing;
+use super::{Completed, Inner, UpstreamEvent};
+use crate::grant::Grant;
+use crate::limits::Limits;
+
+/// Models remembered as wanting instructions; the catalogue holds a dozen.
+const MAX_REMEMBERED_MODELS: usize = 64;
+
+/// Sticky routing within a turn (WIRE §7.1).
+const TURN_STATE: &str = "x-codex-turn-state";
+
+pub(super) async fn respond(
+    inner: &Inner,
+    grant: &Grant,
+    request: &ResponsesRequest,
+    events: &mpsc::Sender<UpstreamEvent>,
+) -> Result<Completed, UpstreamError> {
+    inner.refuse_known_limit(grant, &request.model).await?;
+    let (routing, note) = inner.routes.for_turn(&inner.backend, grant).await;
+    let mut turn = Turn { inner, grant, request, events, routing, sticky: None };
+    let mut attempts = 0;
+    let mut retries = 0;
+    let mut instructions_sent = inner.needs_instructions(&request.model);
+    loop {
+        attempts += 1;
+        let started = Instant::now();
+        let mut error = match turn.attempt(instructions_sent).await {
+            Ok(mut completed) => {
+                completed.attempts = attempts;
+                completed.notes.extend(note);
+                return Ok(completed);
+            }
+            Err(error) => error,
+        };
+        error.attempts = attempts;
+        log_failure(&error, &request.model, started.elapsed());
+        inner.known_limits.note(&grant.account_id, &request.model, &error);
+        if error.kind == ErrorKind::InstructionsRequired && !instructions_sent {
+            instructions_sent = true;
+            inner.remember_needs_instructions(&request.model);
+            continue;
+        }
+        let Some(after) = resend_after(&error, retries + 1, &inner.backend.limits) else { return Err(error) };
+        retries += 1;
+        let of = inner.backend.limits.turn_retries;
+        turn.tell(UpstreamEvent::Retrying { attempt: retries, of, after, reason: error.kind.to_string() })
+            .await;
+        sleep(after).await;
+    }
+}
+
+struct Turn<'a> {
+    inner: &'a Inner,
+    grant: &'a Grant,
+    request: &'a ResponsesRequest,
+    events: &'a mpsc::Sender<UpstreamEvent>,
+    routing: Routing,
+    /// [`TURN_STATE`] of the turn's first response, repeated by its retries.
+    sticky: Option<HeaderValue>,
+}
+
+impl Turn<'_> {
+    async fn attempt(&mut self, needs_instructions: bool) -> Result<Completed, UpstreamError> {
+        let started = Instant::now();
+        let response = self.send(needs_instructions).await?;
+        let headers = response.headers();
+        self.note_headers(headers);
+        if self.sticky.is_none() {
+            self.sticky = headers.get(TURN_STATE).cloned();
+        }
+        let status = response.status();
+        let request_id = classify::request_id(headers);
+        self.tell(UpstreamEvent::Headers { status: status.as_u16(), request_id: request_id.clone() }).await;
+        if !status.is_success() {
+            return Err(self.inner.backend.http_error(response).await);
+        }
+        let facts = classify::facts(Some(status), headers_of(&response), b"");
+        let served_model = classify::text(headers_of(&response), "openai-model");
+        let mut answer = Answer::default();
+        match self.read(response, &mut answer).await {
+            Ok(()) => {
+                let completed = Completed {
+                    text: answer.take_text(),
+                    response_id: answer.completion.response_id.take(),
+                    model: served_model.or_else(|| answer.completion.model.take()),
+                    usage: answer.completion.usage,
+                    request_id,
+                    attempts: 1,
+                    unparsable_events: answer.unparsable,
+                    notes: Vec::new(),
+                };
+                tracing::debug!(
+                    model = self.request.model, bytes = answer.bytes, events = answer.events,
+                    unparsable = answer.unparsable, answer_bytes = completed.text.len(),
+                    request_id = completed.request_id, took = ?started.elapsed(), "turn completed"
+                );
+                Ok(completed)
+            }
+            Err(error) => Err(with_what_came(error, answer, facts)),
+        }
+    }
+
+    async fn send(&self, needs_instructions: bool) -> Result<Response, UpstreamError> {
+        let Inner { backend, catalogue, .. } = self.inner;
+        let form =
+            Form { lite: catalogue.is_lite(&self.grant.account_id, &self.request.model), needs_instructions };
+        let body = request::body(self.request, form).map_err(not_prepared)?;
+        let url = backend.settings.url_at(self.routing.origin.as_deref(), "codex/responses");
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let session = HeaderValue::try_from(&self.request.session_id).map_err(not_prepared)?;
+        headers.insert(HeaderName::from_static("session-id"), session);
+        if form.lite {
+            let name = HeaderName::from_static("x-openai-internal-codex-responses-lite");
+            headers.insert(name, HeaderValue::from_static("true"));
+        }
+        if let Some(value) = &self.routing.override_value {
+            let value = HeaderValue::try_from(value).map_err(not_prepared)?;
+            headers.insert(HeaderName::from_static("x-openai-account-routing-override"), value);
+        }
+        if let Some(state) = &self.sticky {
+            headers.insert(HeaderName::from_static(TURN_STATE), state.clone());
+        }
+        tracing::debug!(model = self.request.model, bytes = body.len(), lite = form.lite, "sending a turn");
+        let request = backend.request(Method::POST, url, self.grant).await?.headers(headers).body(body);
+        backend.send(request, backend.limits.connect + backend.limits.response_head).await
+    }
+
+    async fn read(&self, mut response: Response, answer: &mut Answer) -> Result<(), UpstreamError> {
+        let idle = self.inner.backend.limits.stream_idle;
+        let mut deadline = Instant::now() + idle;
+        loop {
+            let fed = match timeout_at(deadline, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => answer.feed(&chunk),
+                Ok(Ok(None)) => answer.finish(),
+                Ok(Err(source)) => {
+                    let kind = ErrorKind::Interrupted { events: answer.events, bytes: answer.bytes };
+                    return Err(UpstreamError::new(kind, Retry::Unknown).with_source(source.without_url()));
+                }
+                Err(_elapsed) => {
+                    return Err(UpstreamError::new(ErrorKind::StreamIdle { after: idle }, Retry::Unknown));
+                }
+            };
+            let alive = fed.alive;
+            match self.pass_on(fed).await {
+                None if alive => deadline = Instant::now() + idle,
+                None => {}
+                Some(End::Completed) => {
+                    release(response).await;
+                    return Ok(());
+                }
+                Some(End::Failed(kind, retry)) => {
+                    // What was generated is paid for; only a person may ask for it again.
+                    let spent = answer.generated && retry != Retry::Never;
+                    return Err(UpstreamError::new(kind, if spent { Retry::Unknown } else { retry }));
+                }
+            }
+        }
+    }
+
+    async fn pass_on(&self, fed: Fed) -> Option<End> {
+        let news = fed.rate_limits.into_iter().map(RateLimit::from);
+        self.inner.rate_limits.update(&self.grant.account_id, news);
+        if let Some(etag) = fed.models_etag {
+            self.inner.catalogue.note_etag(&self.grant.account_id, &etag);
+        }
+        if fed.reasoning {
+            self.tell(UpstreamEvent::Reasoning).await;
+        }
+        if !fed.text.is_empty() {
+            self.tell(UpstreamEvent::TextDelta { text: fed.text }).await;
+        }
+        fed.end
+    }
+
+    fn note_headers(&self, headers: &HeaderMap) {
+        self.inner.rate_limits.update(&self.grant.account_id, rate_limits::from_headers(headers));
+        if let Some(etag) = headers.get("x-models-etag").and_then(|etag| etag.to_str().ok()) {
+            self.inner.catalogue.note_etag(&self.grant.account_id, etag);
+        }
+    }
+
+    async fn tell(&self, event: UpstreamEvent) {
+        // A receiver that is gone has detached: the turn goes on and its answer is kept.
+        let _detached = self.events.send(event).await;
+    }
+}
+
+impl Inner {
+    /// Fails fast while a usage limit is known to hold, unless the usage endpoint says that it was lifted.
+    async fn refuse_known_limit(&self, grant: &Grant, model: &str) -> Result<(), UpstreamError> {
+        while let Some(held) = self.known_limits.in_force(&grant.account_id, model, SystemTime::now()) {
+            if !self.known_limits.may_ask(&grant.account_id, Instant::now()) {
+                return Err(held.error);
+            }
+            match self.usage(grant).await {
+                Ok(usage) if usage.lifts(&held.limit_id) => {
+                    self.known_limits.lift(&grant.account_id, &held.limit_id);
+                }
+                Ok(_) => return Err(held.error),
+                Err(error) if matches!(error.kind, ErrorKind::Unauthorized { .. }) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "the usage endpoint could not be asked; the known limit is taken to hold");
+                    return Err(held.error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn needs_instructions(&self, model: &str) -> bool {
+        self.instructions_required.lock().contains(model)
+    }
+
+    fn remember_needs_instructions(&self, model: &str) {
+        let mut models = self.instructions_required.lock();
+        if models.len() < MAX_REMEMBERED_MODELS {
+            models.insert(model.to_owned());
+        }
+    }
+}
+
+/// How long to wait before retry number `retry`; `None`: the error is the caller's.
+fn resend_after(error: &UpstreamError, retry: u32, limits: &Limits) -> Option<Duration> {
+    if retry > limits.turn_retries {
+        return None;
+    }
+    match (&error.kind, error.retry) {
+        // Its time is for the person to know, not for us to wait.
+        (ErrorKind::UsageLimit { .. }, _) => None,
+        (_, Retry::Safe) => Some(delay::backoff(retry, limits, delay::random_spread())),
+        // A little later than asked, so that many sessions do not come back in the same instant.
+        (_, Retry::After(named)) if named <= limits.retry_after_max => {
+            Some(named + delay::backoff(1, limits, delay::random_spread()) / 4)
+        }
+        (_, Retry::After(_) | Retry::Never | Retry::Unknown) => None,
+    }
+}
+
+/// Adds the text so far and the facts of the response.
+fn with_what_came(error: UpstreamError, mut answer: Answer, facts: Facts) -> UpstreamError {
+    let mut error = error.with_facts(Facts { sample: sample(&answer.head), ..facts });
+    if matches!(
+        error.kind,
+        ErrorKind::Interrupted { .. } | ErrorKind::StreamIdle { .. } | ErrorKind::Failed { .. }
+    ) && answer.generated
+    {
+        // The sample would be the answer's own beginning, which is in `partial_text`.
+        error.facts.sample = None;
+    }
+    let text = answer.take_text();
+    error.partial_text = (!text.is_empty()).then(|| text.into_boxed_str());
+    error
+}
+
+/// Lets an HTTP/1.1 connection return to the pool: its end of body usually lies ready behind the terminal event. What is not
+/// there at once is not waited for.
+async fn release(mut response: Response) {
+    /// The connection's task needs a few turns to pass the end on.
+    const YIELDS: usize = 3;
+    for _ in 0..YIELDS {
+        tokio::task::yield_now().await;
+        match response.chunk().now_or_never() {
+            Some(Ok(Some(_))) | None => {}
+            Some(Ok(None) | Err(_)) => return,
+        }
+    }
+}
+
+fn headers_of(response: &Response) -> &HeaderMap {
+    response.headers()
+}
+
+fn log_failure(error: &UpstreamError, model: &str, took: Duration) {
+    tracing::warn!(
+        model,
+        status = error.facts.status,
+        request_id = error.facts.request_id,
+        cf_ray = error.facts.cf_ray,
+        retry = ?error.retry,
+        attempt = error.attempts,
+        partial_bytes = error.partial_text.as_ref().map(|text| text.len()),
+        ?took,
+        kind = kind_name(&error.kind),
+        "turn failed"
+    );
+}
+
+/// The variant's name: a backend's message may quote the prompt.
+fn kind_name(kind: &ErrorKind) -> String {
+    let debug = format!("{kind:?}");
+    debug.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,22 @@
+//! The daemon from outside, against a fake issuer and backend.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod backend_table;
+mod deps;
+mod hello;
+mod issuer_table;
+mod login;
+mod mcp_eras;
+mod mcp_session;
+mod path;
+mod process;
+mod secrets;
+mod settings;
+mod shutdown;
+mod socket_api;
+mod start;
+mod support;
+mod tidy;
+mod units;
+mod upstream_table;

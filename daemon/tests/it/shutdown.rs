@@ -1,0 +1,114 @@
+//! The end: what runs is finished or told, what is new is turned away, nothing is left.
+
+use codex_oauth_proto::hello::Role;
+use codex_oauth_rig::{Lines, Rig, eventually, text_of};
+use fake_openai::{Effect, Endpoint, Script};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{call, mcp};
+
+#[test]
+fn a_drain_lets_running_answers_finish_and_takes_nothing_new() {
+    const STREAMS: usize = 10;
+    let rig = Rig::new();
+    let mut daemon = rig.signed_in();
+    rig.fake.script(Script { on: Endpoint::Responses, times: 10, effect: Effect::hold_after(4, "gate") });
+    let mut lines = mcp(&rig.home);
+    for n in 0..STREAMS {
+        call(&mut lines, &json!(n), "codex_query", &json!({"prompt": format!("stream {n}.")}));
+    }
+    rig.fake.wait_for_request(Endpoint::Responses, STREAMS).unwrap();
+    let mut idle = Lines::open(&rig.home, Role::Api);
+    daemon.signal(Signal::TERM);
+    // The phase is told by a refused turn on a session that is already open.
+    eventually("a late turn is refused", || {
+        let start = json!({"input": [{"type": "text", "text": "late"}]});
+        idle.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "turn/start", "params": start}));
+        let answer = idle.answer(&json!(1));
+        let Some(error) = answer.get("error") else { return false };
+        assert_eq!(error["data"]["code"], "draining", "{answer}");
+        true
+    });
+    rig.fake.release("gate");
+    for n in 0..STREAMS {
+        let answer = lines.answer(&json!(n));
+        assert!(text_of(&answer["result"]).contains(&format!("stream {n}.")), "{answer}");
+        assert_ne!(answer["result"]["isError"], true);
+    }
+    assert!(daemon.wait().success());
+    assert!(!rig.home.endpoint().socket().exists());
+}
+
+#[test]
+fn a_stalled_answer_ends_with_a_word_at_the_drains_deadline() {
+    let rig = Rig::new().limits(&[("drain_ms", 100)]);
+    let mut daemon = rig.signed_in();
+    rig.fake.next(Endpoint::Responses, Effect::stall_after(6));
+    let mut lines = mcp(&rig.home);
+    call(&mut lines, &json!(1), "codex_query", &json!({"prompt": "stalled"}));
+    rig.fake
+        .wait_for(|entries| entries.iter().any(|e| e.endpoint == Endpoint::Responses && e.events >= 6))
+        .unwrap();
+    daemon.signal(Signal::TERM);
+    let result = lines.answer(&json!(1))["result"].clone();
+    assert!(result["isError"] == true && text_of(&result).contains("shut down"), "{result}");
+    assert_eq!(lines.receive(), None);
+    assert!(daemon.wait().success());
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_the_deadline() {
+    let rig = Rig::new();
+    let mut daemon = rig.signed_in();
+    rig.fake.next(Endpoint::Responses, Effect::stall_after(4));
+    let mut lines = mcp(&rig.home);
+    call(&mut lines, &json!(1), "codex_query", &json!({"prompt": "stalled"}));
+    rig.fake.wait_for_request(Endpoint::Responses, 1).unwrap();
+    daemon.signal(Signal::TERM);
+    daemon.signal(Signal::INT);
+    assert_eq!(lines.answer(&json!(1))["result"]["isError"], true);
+    assert!(daemon.wait().success());
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answer_does_not_hold_the_end_up() {
+    let rig = Rig::new();
+    let mut daemon = rig.signed_in();
+    let mut lines = Lines::open(&rig.home, Role::Api);
+    let start = json!({"input": [{"type": "text", "text": "[[repeat 20000 300]]"}]});
+    lines.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "turn/start", "params": start}));
+    rig.fake
+        .wait_for(|entries| entries.iter().any(|e| e.endpoint == Endpoint::Responses && e.events > 100))
+        .unwrap();
+    // Two of a kind may arrive as one.
+    daemon.signal(Signal::TERM);
+    daemon.signal(Signal::INT);
+    // Well before the 30 s after which a stalled session is closed: those are the rig's whole patience.
+    assert!(daemon.wait().success());
+}
+
+#[test]
+fn a_browser_that_a_login_opened_does_not_keep_the_daemon() {
+    let rig = Rig::new();
+    let mut daemon = rig.daemon();
+    let opener = rig.home.path().join("browser");
+    rig.home.script(&opener, "#!/bin/sh\necho $$ > \"$0.pid\"\nexec sleep 60\n");
+    let mut lines = Lines::connect(&rig.home);
+    let mut hello = Lines::hello(&rig.home, Role::Api);
+    hello["hello"]["env"] = json!({"DISPLAY": ":0", "BROWSER": opener});
+    lines.send(&hello);
+    lines.receive().expect("a welcome");
+    let params = json!({"openBrowser": true});
+    lines.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "account/login/start", "params": params}));
+    assert_eq!(lines.answer(&json!(1))["result"]["browserOpened"], true);
+    let pid_file = opener.with_extension("pid");
+    eventually("the opener runs", || {
+        std::fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n'))
+    });
+    daemon.signal(Signal::TERM);
+    assert!(daemon.wait().success());
+    let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let browser = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(browser, Signal::KILL).expect("the browser outlives the daemon");
+}

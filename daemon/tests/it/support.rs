@@ -1,0 +1,42 @@
+//! Short words for what most tests here do.
+
+use codex_oauth_proto::hello::Role;
+use codex_oauth_rig::{Home, Lines, text_of};
+use serde_json::{Value, json};
+
+/// An initialized MCP session on the daemon's socket, without a shim.
+pub(crate) fn mcp(home: &Home) -> Lines {
+    let mut lines = Lines::open(home, Role::Mcp);
+    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}});
+    lines.send(&json!({"jsonrpc": "2.0", "id": "init", "method": "initialize", "params": params}));
+    assert_eq!(lines.answer(&json!("init"))["result"]["protocolVersion"], "2025-11-25");
+    lines.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+    lines
+}
+
+/// Sends a tool call.
+pub(crate) fn call(lines: &mut Lines, id: &Value, tool: &str, arguments: &Value) {
+    let params = json!({"name": tool, "arguments": arguments});
+    lines.send(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}));
+}
+
+/// Asks, and gives the whole result.
+pub(crate) fn ask(lines: &mut Lines, prompt: &str) -> Value {
+    let id = json!(format!("ask {}", prompt.chars().take(40).collect::<String>()));
+    call(lines, &id, "codex_query", &json!({"prompt": prompt}));
+    lines.answer(&id)["result"].clone()
+}
+
+/// Asks, and gives the text of an answer that is no error.
+pub(crate) fn answer(lines: &mut Lines, prompt: &str) -> String {
+    let result = ask(lines, prompt);
+    assert_ne!(result["isError"], true, "{result}");
+    text_of(&result)
+}
+
+/// Asks, and gives the text of a failure.
+pub(crate) fn failure(lines: &mut Lines, prompt: &str) -> String {
+    let result = ask(lines, prompt);
+    assert_eq!(result["isError"], true, "{result}");
+    text_of(&result)
+}
