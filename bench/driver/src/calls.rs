@@ -1,0 +1,234 @@
+//! Questions over plain HTTP: what the way through shim and daemon costs, beside nginx and no way at all.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::args::Args;
+use crate::error::Error;
+use crate::home::{Backend, House};
+use crate::http::{Connection, at_once};
+use crate::mcp::{self, Mcp};
+use crate::nginx::Nginx;
+use crate::sse::Answer;
+use crate::stats::{median, median_ratio, micros, millis, per_second, percentile};
+use crate::table::{Table, with_unit};
+use crate::upstream::{BIG, Upstream};
+
+/// Questions one after the other for each path, in blocks that take turns.
+const CALLS: usize = 1000;
+const BLOCK: usize = 25;
+
+/// Questions under way at once.
+const IN_FLIGHT: u32 = 16;
+
+/// Questions of one round of these, and rounds.
+const BURST: u32 = 4000;
+const BURSTS: usize = 7;
+
+/// Big answers for each path.
+const BIG_ANSWERS: usize = 15;
+
+/// No more rounds of a part are begun after this; there are three parts.
+const BUDGET: Duration = Duration::from_secs(40);
+
+const PROMPT: &str = "What is Python?";
+
+/// The three ways to the same upstream.
+struct Ways {
+    mcp: Mcp,
+    direct: Connection,
+    nginx: Connection,
+    small: Vec<u8>,
+    big: Vec<u8>,
+    text: String,
+    next_id: u32,
+}
+
+/// Measures, and adds its rows.
+pub(crate) fn measure(args: &Args, table: &mut Table) -> Result<(), Error> {
+    let house = House::start(args.path("daemon")?, Backend::Fast)?;
+    let missing = || Error::said("find the upstream", "it was not started");
+    let upstream = house.upstream.as_ref().ok_or_else(missing)?;
+    let nginx = Nginx::start(args.path("nginx")?, upstream.address)?;
+    let (mcp, _, _) = Mcp::start(&mut house.command(args.path("shim")?))?;
+    let mut ways = Ways::open(mcp, upstream, nginx.address)?;
+    ways.one_by_one(table)?;
+    ways.many_at_once(upstream.address, nginx.address, table)?;
+    ways.big_answers(table)
+}
+
+impl Ways {
+    /// Asks once over each, which warms them up and shows the requests that the daemon sends.
+    fn open(mut mcp: Mcp, upstream: &Upstream, nginx: SocketAddr) -> Result<Self, Error> {
+        let (small, big) = (Answer::small(), Answer::big());
+        mcp.send(&mcp::query(2, PROMPT))?;
+        mcp::has_answer(mcp.line()?, small.text.trim_end())?;
+        mcp.send(&mcp::query(3, BIG))?;
+        mcp::has_answer(mcp.line()?, big.text.trim_end())?;
+        let mut ways = Self {
+            mcp,
+            direct: Connection::open(upstream.address)?,
+            nginx: Connection::open(nginx)?,
+            small: upstream.request()?,
+            big: upstream.request()?,
+            text: small.text.trim_end().to_owned(),
+            next_id: 4,
+        };
+        for _ in 0..2 * BLOCK {
+            ways.direct.exchange(&ways.small)?;
+            ways.nginx.exchange(&ways.small)?;
+            ways.ask()?;
+        }
+        Ok(ways)
+    }
+
+    /// One question over MCP; gives how long its answer took.
+    fn ask(&mut self) -> Result<Duration, Error> {
+        self.next_id += 1;
+        let line = mcp::query(self.next_id, PROMPT);
+        let began = Instant::now();
+        self.mcp.send(&line)?;
+        let answer = self.mcp.line()?;
+        let took = began.elapsed();
+        mcp::has_answer(answer, &self.text)?;
+        Ok(took)
+    }
+
+    fn one_by_one(&mut self, table: &mut Table) -> Result<(), Error> {
+        let began = Instant::now();
+        let mut all: [Vec<f64>; 3] = Default::default();
+        let mut blocks: [Vec<f64>; 3] = Default::default();
+        for round in 0..CALLS / BLOCK {
+            if began.elapsed() > BUDGET {
+                break;
+            }
+            for way in (0..3).map(|n| (n + round) % 3) {
+                let mut block = Vec::with_capacity(BLOCK);
+                for _ in 0..BLOCK {
+                    block.push(micros(match way {
+                        0 => timed(&mut self.direct, &self.small)?,
+                        1 => timed(&mut self.nginx, &self.small)?,
+                        _ => self.ask()?,
+                    }));
+                }
+                blocks[way].push(median(&block));
+                all[way].extend(block);
+            }
+        }
+        let over = |way: usize| {
+            let pairs = blocks[way].iter().zip(&blocks[0]);
+            median(&pairs.map(|(block, direct)| block - direct).collect::<Vec<_>>())
+        };
+        let (nginx, ours) = (over(1), over(2));
+        for (name, values) in ["direct", "nginx", "shim + daemon"].into_iter().zip(&all) {
+            let text =
+                format!("{} / {}", with_unit(median(values), ""), with_unit(percentile(values, 99), "us"));
+            table.note(&format!("{name}: p50 / p99 of one small answer, n={}", values.len()), text);
+        }
+        table.note("nginx: overhead p50 over direct", with_unit(nginx, "us"));
+        table.note("shim + daemon: overhead p50 over direct", with_unit(ours, "us"));
+        table.at_most("overhead p50, x nginx's", ours / nginx, "x", 3.0);
+        Ok(())
+    }
+
+    fn many_at_once(
+        &mut self,
+        upstream: SocketAddr,
+        nginx: SocketAddr,
+        table: &mut Table,
+    ) -> Result<(), Error> {
+        let open = |address| (0..IN_FLIGHT).map(|_| Connection::open(address)).collect::<Result<Vec<_>, _>>();
+        let (mut direct, mut nginx) = (open(upstream)?, open(nginx)?);
+        let began = Instant::now();
+        let mut rates: [Vec<f64>; 3] = Default::default();
+        for round in 0..=BURSTS {
+            if began.elapsed() > BUDGET {
+                break;
+            }
+            for way in (0..3).map(|n| (n + round) % 3) {
+                let took = match way {
+                    0 => at_once(&mut direct, &self.small, BURST)?,
+                    1 => at_once(&mut nginx, &self.small, BURST)?,
+                    _ => self.ask_at_once()?,
+                };
+                // The first round opens connections.
+                if round > 0 {
+                    rates[way].push(per_second(BURST, took));
+                }
+            }
+        }
+        for (name, values) in ["direct", "nginx", "shim + daemon"].into_iter().zip(&rates) {
+            table.note(&format!("{name}: calls/s, {IN_FLIGHT} in flight"), with_unit(median(values), ""));
+        }
+        table.at_least("calls/s, x nginx's", median_ratio(&rates[2], &rates[1]), "x", 1.0);
+        Ok(())
+    }
+
+    /// One burst over the one MCP session.
+    fn ask_at_once(&mut self) -> Result<Duration, Error> {
+        let first = self.next_id + 1;
+        self.next_id += BURST;
+        let began = Instant::now();
+        let mut asked = 0;
+        let mut lines = Vec::new();
+        for answered in 0..=BURST {
+            // What has come in one read is answered by one write, as a client with an event loop does.
+            if answered == BURST || !self.mcp.has_line() {
+                while asked < BURST.min(answered + IN_FLIGHT) {
+                    lines.extend(mcp::query(first + asked, PROMPT));
+                    asked += 1;
+                }
+                self.mcp.send(&std::mem::take(&mut lines))?;
+            }
+            if answered < BURST {
+                mcp::has_answer(self.mcp.line()?, &self.text)?;
+            }
+        }
+        Ok(began.elapsed())
+    }
+
+    fn big_answers(&mut self, table: &mut Table) -> Result<(), Error> {
+        let text = Answer::big().text.trim_end().to_owned();
+        let began = Instant::now();
+        let mut walls: [Vec<f64>; 3] = Default::default();
+        for round in 0..BIG_ANSWERS {
+            if began.elapsed() > BUDGET {
+                break;
+            }
+            for way in (0..3).map(|n| (n + round) % 3) {
+                walls[way].push(millis(match way {
+                    0 => timed(&mut self.direct, &self.big)?,
+                    1 => timed(&mut self.nginx, &self.big)?,
+                    _ => self.ask_big(&text)?,
+                }));
+            }
+        }
+        for (name, values) in ["direct", "nginx", "shim + daemon"].into_iter().zip(&walls) {
+            table.note(
+                &format!("{name}: 20,000 deltas, 6 MB, p50, n={}", values.len()),
+                with_unit(median(values), "ms"),
+            );
+        }
+        table.note("nginx: big answer, x direct", with_unit(median_ratio(&walls[1], &walls[0]), "x"));
+        table.note("shim + daemon: big answer, x nginx", with_unit(median_ratio(&walls[2], &walls[1]), "x"));
+        table.at_most("shim + daemon: big answer, x direct", median_ratio(&walls[2], &walls[0]), "x", 3.0);
+        Ok(())
+    }
+
+    fn ask_big(&mut self, text: &str) -> Result<Duration, Error> {
+        self.next_id += 1;
+        let line = mcp::query(self.next_id, BIG);
+        let began = Instant::now();
+        self.mcp.send(&line)?;
+        let answer = self.mcp.line()?;
+        let took = began.elapsed();
+        mcp::has_answer(answer, text)?;
+        Ok(took)
+    }
+}
+
+fn timed(connection: &mut Connection, request: &[u8]) -> Result<Duration, Error> {
+    let began = Instant::now();
+    connection.exchange(request)?;
+    Ok(began.elapsed())
+}
