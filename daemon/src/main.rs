@@ -36,6 +36,10 @@ fn main() -> ExitCode {
     };
     match run(reporting) {
         Ok(()) => ExitCode::SUCCESS,
+        // A starter has its report; while an old daemon drains it tries many times, and the log would fill with this.
+        Err(StartError::AlreadyRunning(_)) if reporting == Reporting::Pipe => {
+            ExitCode::from(EX_ALREADY_RUNNING)
+        }
         Err(StartError::AlreadyRunning(holder)) => {
             complain(&format!(
                 "codex-oauthd: a daemon is running already: {holder}\n\
