@@ -89,7 +89,7 @@ impl Link {
     /// Writes what the socket takes.
     pub(crate) fn flush(&mut self) {
         while self.wants_write() {
-            match self.stream.write(self.outbox.front()) {
+            match self.stream.write_vectored(&self.outbox.front()) {
                 Ok(written) => self.outbox.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if would_block(&error) => return,

@@ -1,9 +1,13 @@
 //! Lines on their way out. What is written in part is known, so that what was never begun can go another way.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 
 /// Short lines for the client are joined up to this size: one write instead of many.
 const JOIN_BYTES: usize = 16 * 1024;
+
+/// Lines for the daemon that one write takes along: a client's handshake and its first question.
+const JOIN_LINES: usize = 8;
 
 /// Lines to the daemon, each whole.
 #[derive(Debug, Default)]
@@ -35,18 +39,24 @@ impl Outbox {
         self.lines.push_back(Outgoing { n, line });
     }
 
-    /// What to write next; empty when nothing waits.
-    pub(crate) fn front(&self) -> &[u8] {
-        self.lines.front().map_or(&[], |first| &first.line[self.begun..])
+    /// What to write next, several lines at once: the daemon wakes up for each write.
+    pub(crate) fn front(&self) -> Vec<IoSlice<'_>> {
+        let begun = |at: usize| if at == 0 { self.begun } else { 0 };
+        self.lines
+            .iter()
+            .take(JOIN_LINES)
+            .enumerate()
+            .map(|(at, next)| IoSlice::new(&next.line[begun(at)..]))
+            .collect()
     }
 
     /// Notes that `written` bytes of the front are out.
     pub(crate) fn advance(&mut self, written: usize) {
         self.begun += written;
         self.len -= written;
-        if self.lines.front().is_some_and(|first| self.begun == first.line.len()) {
+        while let Some(first) = self.lines.front().filter(|first| self.begun >= first.line.len()) {
+            self.begun -= first.line.len();
             self.lines.pop_front();
-            self.begun = 0;
         }
     }
 
@@ -113,6 +123,10 @@ impl Output {
 mod tests {
     use super::*;
 
+    fn waiting(outbox: &Outbox) -> Vec<u8> {
+        outbox.front().iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
     #[test]
     fn only_requests_of_which_no_byte_is_out_can_be_taken_back() {
         let mut outbox = Outbox::default();
@@ -121,11 +135,15 @@ mod tests {
         }
         outbox.advance(2);
         assert_eq!(outbox.take_unsent_requests(), [(2, b"two".to_vec()), (3, b"three".to_vec())]);
-        assert_eq!((outbox.front(), outbox.len()), (&b"e\n"[..], 7));
+        assert_eq!((waiting(&outbox), outbox.len()), (b"e\nnote\n".to_vec(), 7));
         outbox.advance(2);
-        assert_eq!(outbox.front(), b"note\n");
-        outbox.advance(5);
-        assert_eq!((outbox.front(), outbox.len()), (&b""[..], 0));
+        assert_eq!(waiting(&outbox), b"note\n");
+        // Over the end of a line into the next.
+        outbox.push(None, b"last".to_vec());
+        outbox.advance(7);
+        assert_eq!(waiting(&outbox), b"st\n");
+        outbox.advance(3);
+        assert_eq!((waiting(&outbox), outbox.len()), (Vec::new(), 0));
         assert!(outbox.take_unsent_requests().is_empty());
     }
 
