@@ -65,7 +65,7 @@ pub(super) fn page(shared: &Shared, received: &Received) -> Reply {
         let code = escape_html(received.query("user_code").unwrap_or_default());
         let form = format!(
             "<form method=\"post\" action=\"/codex/device\">\
-             <input name=\"user_code\" value=\"{code}\" placeholder=\"FAKE-XXXXXX\">\
+             <input name=\"user_code\" value=\"{code}\" placeholder=\"FAKE-000000\">\
              <button name=\"decision\" value=\"approve\">Approve</button> \
              <button name=\"decision\" value=\"deny\">Deny</button></form>"
         );
