@@ -234,3 +234,17 @@ fn in_the_newer_era_the_link_is_required_input_and_the_retry_tells_the_end() {
     let result = shim.request(&json!(2), "tools/call", &params)["result"].clone();
     assert_eq!(text_of(&result), "Signed in as ada@example.com.");
 }
+
+#[test]
+fn signing_out_says_revoked_only_when_the_issuer_was_told() {
+    let rig = Rig::new();
+    let _daemon = rig.signed_in();
+    let mut record = auth_json(&rig);
+    record["openai_codex"]["grant"].as_object_mut().unwrap().remove("refresh_token");
+    put(&rig, &record.to_string());
+    let mut shim = Shim::initialized(&rig.home);
+    shim.call(&json!(1), "codex_clear", &json!({}));
+    let text = text_of(&shim.answer(&json!(1))["result"]);
+    assert!(text.starts_with("Credentials cleared on this machine") && !text.contains("revoked"), "{text}");
+    assert_eq!(rig.fake.requests(Endpoint::Revoke).len(), 0);
+}
