@@ -7,6 +7,7 @@
 
 mod daemon;
 mod home;
+mod inbox;
 mod lines;
 mod mcp;
 mod shim;

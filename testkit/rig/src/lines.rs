@@ -10,7 +10,7 @@ use codex_oauth_proto::hello::Role;
 use codex_oauth_proto::launch;
 use serde_json::{Value, json};
 
-use crate::{Home, patience};
+use crate::{Home, inbox, patience};
 
 /// A connection to the daemon's socket, with a deadline on every read.
 #[derive(Debug)]
@@ -81,18 +81,9 @@ impl Lines {
     /// The answer to request `id`. Other answers that come first are kept for when they are asked for; notifications are
     /// passed over.
     pub fn answer(&mut self, id: &Value) -> Value {
-        if let Some(at) = self.early.iter().position(|message| message.get("id") == Some(id)) {
-            return self.early.remove(at);
-        }
-        loop {
-            let message = self.receive().expect("the connection ended before the answer");
-            if message.get("method").is_some() {
-                continue;
-            }
-            if message.get("id") == Some(id) {
-                return message;
-            }
-            self.early.push(message);
-        }
+        let mut early = std::mem::take(&mut self.early);
+        let answer = inbox::answer(&mut early, id, || self.receive());
+        self.early = early;
+        answer
     }
 }

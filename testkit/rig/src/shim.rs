@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::{Home, binary, patience};
+use crate::{Home, binary, inbox, patience};
 
 /// A shim with pipes for its standard input and output.
 #[derive(Debug)]
@@ -84,19 +84,10 @@ impl Shim {
     /// The answer to request `id`. Other answers that come first are kept for when they are asked for; notifications are
     /// passed over.
     pub fn answer(&mut self, id: &Value) -> Value {
-        if let Some(at) = self.early.iter().position(|message| message.get("id") == Some(id)) {
-            return self.early.remove(at);
-        }
-        loop {
-            let message = self.receive().expect("the connection ended before the answer");
-            if message.get("method").is_some() {
-                continue;
-            }
-            if message.get("id") == Some(id) {
-                return message;
-            }
-            self.early.push(message);
-        }
+        let mut early = std::mem::take(&mut self.early);
+        let answer = inbox::answer(&mut early, id, || self.receive());
+        self.early = early;
+        answer
     }
 
     /// The next line, which has to be JSON-RPC; `None` when the shim has closed its output.
