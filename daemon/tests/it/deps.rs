@@ -78,7 +78,7 @@ fn linked(metadata: &Value) -> BTreeMap<&str, Vec<&str>> {
         .collect()
 }
 
-fn names(metadata: &Value) -> BTreeMap<&str, &str> {
+fn package_names(metadata: &Value) -> BTreeMap<&str, &str> {
     let packages = metadata["packages"].as_array().unwrap();
     packages
         .iter()
@@ -89,7 +89,7 @@ fn names(metadata: &Value) -> BTreeMap<&str, &str> {
 #[test]
 fn shim_contract_and_command_line_link_no_runtime_and_no_http() {
     let metadata = metadata();
-    let (linked, names) = (linked(&metadata), names(&metadata));
+    let (linked, names) = (linked(&metadata), package_names(&metadata));
     for (package, forbidden, reason) in FORBIDDEN {
         let start = *names.iter().find(|(_, name)| *name == package).expect("a workspace member").0;
         let (mut todo, mut seen) = (vec![start], BTreeSet::new());
@@ -133,27 +133,64 @@ fn every_version_is_exact() {
     }
 }
 
+/// The contract's crate, whose errors only the edge makes.
+const PROTO: &str = "codex_oauth_proto";
+
 #[test]
 fn auth_and_upstream_never_name_each_other_and_dialects_never_name_either() {
     let rules: [(&str, &[&str], &str); 4] = [
-        (
-            "daemon/src/auth",
-            &["crate::upstream", "crate::service", "codex_oauth_proto"],
-            "only `service` knows both",
-        ),
-        (
-            "daemon/src/upstream",
-            &["crate::auth", "crate::service", "codex_oauth_proto"],
-            "only `service` knows both",
-        ),
-        ("daemon/src/mcp", &["crate::auth", "crate::upstream"], "a dialect speaks to the service alone"),
-        ("daemon/src/api", &["crate::auth", "crate::upstream"], "a dialect speaks to the service alone"),
+        ("daemon/src/auth", &["upstream", "service", PROTO], "only `service` knows both"),
+        ("daemon/src/upstream", &["auth", "service", PROTO], "only `service` knows both"),
+        ("daemon/src/mcp", &["auth", "upstream"], "a dialect speaks to the service alone"),
+        ("daemon/src/api", &["auth", "upstream"], "a dialect speaks to the service alone"),
     ];
     for (room, forbidden, reason) in rules {
         for (path, text) in sources().into_iter().filter(|(path, _)| path.starts_with(room)) {
             for name in forbidden {
-                assert!(!text.contains(name), "{path} names {name}: {reason}");
+                assert!(!names(&text, name), "{path} names {name}: {reason}");
             }
         }
+    }
+}
+
+/// Whether code uses our own module of this name: in a path from `crate` or `super`, or anywhere in a `use` of one, grouped
+/// or not. A field, a word in a comment, or another crate's module of the same spelling is none of these.
+fn names(text: &str, module: &str) -> bool {
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n");
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    // A crate of ours has no `crate` before it.
+    let roots = ["crate::", "super::"];
+    let in_path = code.match_indices(&format!("{module}::")).any(|(at, _)| {
+        let before = &code[..at];
+        roots.iter().any(|root| before.ends_with(root)) || (module == PROTO && !before.ends_with(is_word))
+    });
+    let in_use = code.split("use ").skip(1).any(|rest| {
+        let list = rest.split(';').next().unwrap_or_default();
+        roots.iter().any(|root| list.starts_with(root))
+            && list.split(|c: char| !is_word(c)).any(|word| word == module)
+    });
+    in_path || in_use
+}
+
+#[test]
+fn the_fence_sees_every_way_to_name_a_module() {
+    for named in [
+        "use crate::auth::TokenManager;",
+        "use crate::{auth, grant};",
+        "use crate::{\n    grant,\n    auth::Who,\n};",
+        "fn f() { super::super::auth::g() }",
+    ] {
+        assert!(names(named, "auth"), "{named}");
+    }
+    assert!(names("use codex_oauth_proto::WireError;", PROTO));
+    for not in [
+        "// as auth::grant says",
+        "use hyper::auth::f;",
+        "let auth = 1; f(auth)",
+        "use crate::oauth::x;",
+        "my_auth::f()",
+    ] {
+        assert!(!names(not, "auth"), "{not}");
     }
 }
