@@ -10,6 +10,7 @@ mod home;
 mod inbox;
 mod lines;
 mod mcp;
+pub mod scale;
 mod shim;
 
 use std::path::PathBuf;

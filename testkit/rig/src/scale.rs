@@ -1,0 +1,61 @@
+//! How much a long test does: a twentieth by default, everything with `CODEX_OAUTH_TESTS=full`; and its seed, printed, so
+//! that a failure can be repeated with `CODEX_OAUTH_TEST_SEED`.
+
+/// What a usual run does of a long test's rounds, so that the whole suite stays a matter of minutes.
+const USUAL_SHARE: u32 = 20;
+
+/// `full` rounds with `CODEX_OAUTH_TESTS=full`, else a twentieth, at least one.
+pub fn rounds(full: u32) -> u32 {
+    let everything = std::env::var("CODEX_OAUTH_TESTS").is_ok_and(|value| value == "full");
+    if everything { full } else { full.div_ceil(USUAL_SHARE) }
+}
+
+/// Pseudo-random numbers for choosing test cases (`SplitMix64`): repeatable, not secret.
+#[derive(Clone, Debug)]
+pub struct Seeded {
+    state: u64,
+}
+
+impl Seeded {
+    /// From `CODEX_OAUTH_TEST_SEED`, else from the clock. Prints the seed with the test's name.
+    pub fn new(test: &str) -> Self {
+        let given = std::env::var("CODEX_OAUTH_TEST_SEED").ok().and_then(|text| text.parse().ok());
+        let seed = given.unwrap_or_else(|| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            now.map_or(1, |since| u64::from(since.subsec_nanos()) ^ since.as_secs())
+        });
+        #[expect(clippy::print_stderr, reason = "shown with a failed test, to repeat it")]
+        {
+            eprintln!("{test}: CODEX_OAUTH_TEST_SEED={seed}");
+        }
+        Self { state: seed }
+    }
+
+    /// The next number.
+    pub fn number(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`, which is not zero.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.number() % bound
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_seed_gives_one_sequence() {
+        let (mut one, mut other) = (Seeded { state: 7 }, Seeded { state: 7 });
+        assert_eq!(
+            [one.number(), one.number(), one.below(10)],
+            [other.number(), other.number(), other.below(10)]
+        );
+    }
+}
