@@ -8,6 +8,7 @@
 //! the connector it is given; `cable`, `link` and `stdio` are the system's side of it, here for Unix.
 
 mod answer;
+mod arena;
 mod cable;
 mod connector;
 mod cut;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use codex_oauth_proto::Nonce;
 
+pub use arena::Arena;
 pub use connector::{Connector, DaemonConnector, Opening};
 
 /// Why a session ended. Both are ordinary ends.

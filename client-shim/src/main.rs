@@ -4,8 +4,12 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
-use codex_oauth_mcp::{DaemonConnector, Limits};
+use codex_oauth_mcp::{Arena, DaemonConnector, Limits};
 use codex_oauth_proto::{BUILD, Nonce};
+
+/// A session is short of time at its start only.
+#[global_allocator]
+static MEMORY: Arena = Arena::new();
 
 const HELP: &str = "\
 codex-oauth-mcp: the MCP server of codex-oauth, on standard input and output.

@@ -152,6 +152,9 @@ impl Env {
 
 /// Resolves links in the longest part of `path` that exists.
 fn canonical(path: &Path) -> PathBuf {
+    if is_canonical(path) {
+        return path.to_owned();
+    }
     if let Ok(real) = path.canonicalize() {
         return real;
     }
@@ -159,6 +162,27 @@ fn canonical(path: &Path) -> PathBuf {
         (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => canonical(parent).join(name),
         _ => path.to_owned(),
     }
+}
+
+/// Whether `path` exists and the kernel says that no part of it is a link: one question where resolving asks about each
+/// part. False is no answer: older kernels (before 5.6) and some sandboxes do not know the question.
+#[cfg(target_os = "linux")]
+fn is_canonical(path: &Path) -> bool {
+    use std::path::Component;
+
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+
+    let as_spelled: PathBuf =
+        path.components().filter(|part| matches!(part, Component::RootDir | Component::Normal(_))).collect();
+    path.is_absolute()
+        && as_spelled.as_os_str() == path.as_os_str()
+        && openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS)
+            .is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_canonical(_path: &Path) -> bool {
+    false
 }
 
 #[cfg(unix)]
@@ -218,7 +242,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let real = dir.path().canonicalize().unwrap();
         std::os::unix::fs::symlink(&real, real.join("link")).unwrap();
-        let spelled = home().with("CODEX_OAUTH_AUTH_FILE", real.join("link").join("new.json"));
-        assert_eq!(spelled.auth_file().unwrap(), real.join("new.json"));
+        let spellings = ["new.json", "link/new.json", "./new.json", "link/../FOLDER/new.json", "//new.json"];
+        let folder = real.file_name().unwrap().to_str().unwrap();
+        for exists in [false, true] {
+            if exists {
+                std::fs::File::create(real.join("new.json")).unwrap();
+                std::os::unix::fs::symlink("new.json", real.join("other.json")).unwrap();
+            }
+            let linked = exists.then_some("link/other.json");
+            for spelled in spellings.into_iter().chain(linked) {
+                // A path that was joined as text keeps its dots and slashes.
+                let spelled = format!("{}/{}", real.display(), spelled.replace("FOLDER", folder));
+                let env = home().with("CODEX_OAUTH_AUTH_FILE", spelled.as_str());
+                assert_eq!(env.auth_file().unwrap(), real.join("new.json"), "{spelled}, exists: {exists}");
+            }
+        }
     }
 }
