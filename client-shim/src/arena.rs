@@ -40,6 +40,7 @@ unsafe impl Sync for Arena {}
 impl Arena {
     /// An arena of which nothing is used.
     #[expect(clippy::new_without_default, reason = "a static needs a const")]
+    #[expect(clippy::large_stack_arrays, reason = "a static lies on no stack")]
     pub const fn new() -> Self {
         Self {
             piece: UnsafeCell::new(Piece([0; ARENA_BYTES])),

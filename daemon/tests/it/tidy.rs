@@ -65,7 +65,11 @@ fn files_are_short() {
 #[test]
 fn each_danger_lives_in_one_file() {
     let rules: [(&str, &[&str], &str); 6] = [
-        ("unsafe {", &["client-shim/src/arena.rs", "daemon/src/harden.rs", "proto/src/spawn.rs"], "unsafe code"),
+        (
+            "unsafe {",
+            &["client-shim/src/arena.rs", "daemon/src/harden.rs", "proto/src/spawn.rs"],
+            "unsafe code",
+        ),
         ("tokio::spawn", &[], "use task::spawn"),
         ("tracker.spawn(", &["daemon/src/task.rs"], "use task::spawn"),
         (".try_lock()", &["proto/src/lock.rs"], "file locks"),
