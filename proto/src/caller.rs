@@ -2,22 +2,14 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-
-/// What a socket reports, when asked, whose peer will write no more. A pipe or socket without a peer reports `HUP` unasked.
-#[cfg(target_os = "linux")]
-const HALF_CLOSED: PollFlags = PollFlags::RDHUP;
-#[cfg(not(target_os = "linux"))]
-const HALF_CLOSED: PollFlags = PollFlags::empty();
+use crate::local::{Awaited, Source, wait_any};
 
 /// On whose behalf this process waits.
 #[derive(Debug)]
 pub struct Caller<'fd> {
-    input: Option<BorrowedFd<'fd>>,
+    input: Option<Source<'fd>>,
     grace: Duration,
     /// When waiting ends, once the client was seen to have gone.
     until: Cell<Option<Instant>>,
@@ -44,34 +36,28 @@ impl Caller<'static> {
 impl<'fd> Caller<'fd> {
     /// The client that writes to `input`. When it closes its side, waits last for `grace` more, counted from the first wait
     /// that notices: what it wrote before may still be answered. Unread input is no end.
-    pub const fn watched(input: BorrowedFd<'fd>, grace: Duration) -> Self {
+    pub const fn watched(input: Source<'fd>, grace: Duration) -> Self {
         Self { input: Some(input), grace, until: Cell::new(None) }
     }
 
     /// Waits until `source`, if any, can be read or has ended.
-    pub(crate) fn wait(&self, source: Option<BorrowedFd<'_>>, deadline: Instant) -> io::Result<Waited> {
+    pub(crate) fn wait(&self, source: Option<Source<'_>>, deadline: Instant) -> io::Result<Waited> {
         loop {
             let until = self.until.get();
             let end = until.map_or(deadline, |until| until.min(deadline));
-            let left = end.saturating_duration_since(Instant::now());
-            let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
-            let mut fds = Vec::with_capacity(2);
-            fds.extend(source.map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN)));
             // Once seen, the end would be seen again at once.
             let watched = self.input.filter(|_| until.is_none());
-            fds.extend(watched.map(|input| PollFd::from_borrowed_fd(input, HALF_CLOSED)));
-            match poll(&mut fds, Some(&timeout)) {
-                Ok(0) if until.is_some_and(|until| until <= Instant::now()) => return Ok(Waited::GivenUp),
-                Ok(0) if deadline <= Instant::now() => return Ok(Waited::TimedOut),
-                Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) if source.is_some() && !fds[0].revents().is_empty() => return Ok(Waited::Ready),
-                Ok(_) => self.until.set(Some(Instant::now() + self.grace)),
-                Err(error) => return Err(error.into()),
+            match wait_any([source.map(Awaited::Input), watched.map(Awaited::End)], Some(end))? {
+                Some(0) => return Ok(Waited::Ready),
+                Some(_) => self.until.set(Some(Instant::now() + self.grace)),
+                None if until.is_some_and(|until| until <= Instant::now()) => return Ok(Waited::GivenUp),
+                None => return Ok(Waited::TimedOut),
             }
         }
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;

@@ -2,11 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::BorrowedFd;
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -16,6 +13,7 @@ use crate::connect::Session;
 use crate::hello::{Role, Welcome};
 use crate::jsonrpc::{Request, Response};
 use crate::line::{Line, LineBuffer};
+use crate::local::{AsSource as _, Awaited, Source, Stream, wait_any};
 use crate::{ErrorCode, MAX_LINE_BYTES, NextStep, Nonce, Retry, WireError, env::Env, launch};
 
 /// One read from the socket. Larger than the kernel's default buffer would be of no use.
@@ -35,7 +33,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// A session of role `api`.
 #[derive(Debug)]
 pub struct Client {
-    stream: UnixStream,
+    stream: Stream,
     buffer: LineBuffer,
     welcome: Welcome,
     next_id: u64,
@@ -160,11 +158,7 @@ impl Client {
 
     /// The next notification, waiting until `deadline` (`None`: as long as the daemon lives) and only while there is
     /// nothing to read from `wake`. What has come already is given out first.
-    pub fn wait(
-        &mut self,
-        deadline: Option<Instant>,
-        wake: Option<BorrowedFd<'_>>,
-    ) -> Result<Waited, WireError> {
+    pub fn wait(&mut self, deadline: Option<Instant>, wake: Option<Source<'_>>) -> Result<Waited, WireError> {
         if let Some(incoming) = self.waiting.pop_front() {
             return Ok(Waited::Notification(incoming));
         }
@@ -216,7 +210,7 @@ impl Client {
     fn next_event(
         &mut self,
         deadline: Option<Instant>,
-        wake: Option<BorrowedFd<'_>>,
+        wake: Option<Source<'_>>,
     ) -> Result<Event, ReadError> {
         loop {
             match self.buffer.pop() {
@@ -226,10 +220,12 @@ impl Client {
                 Some(Line::TooLong { .. }) => return Err(ReadError::TooLong),
                 None => {}
             }
-            match wait_for_either(&self.stream, wake, deadline)? {
-                Ready::Stream => {}
-                Ready::Wake => return Ok(Event::Woken),
-                Ready::Neither => return Ok(Event::TimedOut),
+            // `wake` goes first, so that a busy stream cannot outshout it.
+            let stream = Awaited::Input(self.stream.as_source());
+            match wait_any([wake.map(Awaited::Input), Some(stream)], deadline)? {
+                Some(0) => return Ok(Event::Woken),
+                Some(_) => {}
+                None => return Ok(Event::TimedOut),
             }
             let mut bytes = vec![0_u8; READ_BYTES];
             match self.stream.read(&mut bytes) {
@@ -257,35 +253,6 @@ fn event(line: &[u8]) -> serde_json::Result<Event> {
         return Ok(Event::Notification(Incoming { method: request.method, params: request.params }));
     }
     Ok(Event::Response(Box::new(serde_json::from_value(value)?)))
-}
-
-enum Ready {
-    Stream,
-    Wake,
-    Neither,
-}
-
-/// Waits until one of two can be read; `wake` goes first, so that a busy stream cannot outshout it.
-fn wait_for_either(
-    stream: &UnixStream,
-    wake: Option<BorrowedFd<'_>>,
-    deadline: Option<Instant>,
-) -> io::Result<Ready> {
-    loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let timeout = left.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
-        let mut descriptors = vec![PollFd::new(stream, PollFlags::IN)];
-        descriptors.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
-        match poll(&mut descriptors, timeout.as_ref()) {
-            Ok(0) => return Ok(Ready::Neither),
-            Ok(_) if descriptors.get(1).is_some_and(|wake| !wake.revents().is_empty()) => {
-                return Ok(Ready::Wake);
-            }
-            Ok(_) => return Ok(Ready::Stream),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 /// Why nothing more comes from the daemon.
@@ -329,5 +296,6 @@ fn unreadable(error: &serde_json::Error) -> WireError {
     .next(NextStep::Upgrade)
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests;

@@ -1,36 +1,26 @@
 //! From the endpoint to a welcomed session, or to the reason why not.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 use crate::caller::{Caller, Waited};
 use crate::dir::{self, DirError};
 use crate::endpoint::Endpoint;
 use crate::hello::{ClientOpening, Hello, Refusal, ServerOpening, Welcome};
 use crate::line::{Line, LineBuffer};
+use crate::local::{self, AsSource, Stream, UserId};
 use crate::peer::Peer;
 use crate::{ErrorCode, MAX_LINE_BYTES, NextStep, Retry, WireError};
 
 /// A daemon answers a hello in well under a millisecond; this covers a loaded machine.
 const WELCOME_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a full backlog is tried again. The daemon stops accepting only while it is out of descriptors or sessions.
-const BACKLOG_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Nothing announces a free place in a listener's backlog.
-const BACKLOG_LOOK_AGAIN: Duration = Duration::from_millis(5);
-
 /// A welcomed connection.
 #[derive(Debug)]
 pub struct Session {
     /// The socket, blocking.
-    pub stream: UnixStream,
+    pub stream: Stream,
     /// Bytes that came after the welcome.
     pub buffer: LineBuffer,
     /// What the daemon said of itself.
@@ -61,9 +51,9 @@ pub enum ConnectError {
         /// The socket.
         path: PathBuf,
         /// The listener's user.
-        uid: u32,
+        uid: UserId,
         /// The caller.
-        us: u32,
+        us: UserId,
     },
     /// The daemon said no.
     #[error("{}", .0.error.message)]
@@ -111,7 +101,7 @@ impl ConnectError {
 /// Connects to a daemon that is there, checks that it is ours, and says hello; waits as long as `caller` does.
 pub fn open(
     endpoint: &Endpoint,
-    uid: u32,
+    uid: UserId,
     hello: &Hello,
     caller: &Caller<'_>,
 ) -> Result<Session, ConnectError> {
@@ -120,7 +110,7 @@ pub fn open(
 }
 
 /// Connects and checks both the directory and the listener's user; nothing is sent.
-pub fn connect(endpoint: &Endpoint, uid: u32, caller: &Caller<'_>) -> Result<UnixStream, ConnectError> {
+pub fn connect(endpoint: &Endpoint, uid: UserId, caller: &Caller<'_>) -> Result<Stream, ConnectError> {
     match dir::check_private(&endpoint.dir, uid) {
         Ok(()) => {}
         Err(DirError::Inspect { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -128,54 +118,16 @@ pub fn connect(endpoint: &Endpoint, uid: u32, caller: &Caller<'_>) -> Result<Uni
         }
         Err(error) => return Err(error.into()),
     }
-    let path = endpoint.socket();
-    let stream = UnixStream::from(connect_patiently(endpoint, uid, caller)?);
-    stream.set_nonblocking(false)?;
+    let stream = local::dial(endpoint, uid, caller)?;
     let peer = Peer::of(&stream)?;
     if peer.uid != uid {
-        return Err(ConnectError::ForeignDaemon { path, uid: peer.uid, us: uid });
+        return Err(ConnectError::ForeignDaemon { path: endpoint.socket(), uid: peer.uid, us: uid });
     }
     Ok(stream)
 }
 
-fn connect_patiently(endpoint: &Endpoint, uid: u32, caller: &Caller<'_>) -> Result<OwnedFd, ConnectError> {
-    let path = endpoint.socket();
-    let address = SocketAddrUnix::new(&path).map_err(io::Error::from)?;
-    let deadline = Instant::now() + BACKLOG_PATIENCE;
-    loop {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket =
-            socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
-        match rustix::net::connect(&socket, &address) {
-            Ok(()) => return Ok(socket),
-            Err(rustix::io::Errno::NOENT) => return Err(ConnectError::Absent),
-            // A dead socket and a plain file answer alike: only a look tells them apart.
-            Err(rustix::io::Errno::CONNREFUSED) => return Err(refused_by(path, uid)),
-            // A full backlog: a live daemon, never a stale socket.
-            Err(rustix::io::Errno::AGAIN) if Instant::now() < deadline => {
-                pause(caller, BACKLOG_LOOK_AGAIN)?;
-            }
-            Err(rustix::io::Errno::AGAIN) => return Err(ConnectError::Busy),
-            Err(error) => return Err(io::Error::from(error).into()),
-        }
-    }
-}
-
-fn refused_by(path: PathBuf, uid: u32) -> ConnectError {
-    match std::fs::symlink_metadata(&path) {
-        Ok(found) if found.file_type().is_socket() && found.uid() == uid => ConnectError::Absent,
-        Ok(_) => ConnectError::NotASocket { path },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => ConnectError::Absent,
-        Err(error) => error.into(),
-    }
-}
-
 /// Says hello on a connected stream and waits for the welcome.
-pub fn handshake(
-    mut stream: UnixStream,
-    hello: &Hello,
-    caller: &Caller<'_>,
-) -> Result<Session, ConnectError> {
+pub fn handshake(mut stream: Stream, hello: &Hello, caller: &Caller<'_>) -> Result<Session, ConnectError> {
     let mut line = serde_json::to_vec(&ClientOpening::Hello(hello.clone())).map_err(io::Error::from)?;
     line.push(b'\n');
     // A daemon that refuses before it reads may be gone already; what it said is still to be read.
@@ -195,7 +147,7 @@ pub fn handshake(
 }
 
 fn first_line(
-    stream: &mut UnixStream,
+    stream: &mut Stream,
     buffer: &mut LineBuffer,
     caller: &Caller<'_>,
 ) -> Result<Vec<u8>, ConnectError> {
@@ -228,10 +180,10 @@ fn first_line(
 /// Waits until `source` can be read (or has ended). False: the time is up.
 pub(crate) fn wait_readable(
     caller: &Caller<'_>,
-    source: &impl AsFd,
+    source: &impl AsSource,
     deadline: Instant,
 ) -> Result<bool, ConnectError> {
-    match caller.wait(Some(source.as_fd()), deadline)? {
+    match caller.wait(Some(source.as_source()), deadline)? {
         Waited::Ready => Ok(true),
         Waited::TimedOut => Ok(false),
         Waited::GivenUp => Err(ConnectError::GivenUp),

@@ -1,8 +1,21 @@
 //! The runtime directory: ours alone, or not used at all.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
+
+use crate::local::UserId;
+
+pub(crate) use system::{owner_only, trusted};
 
 /// Why a directory is not used. Nothing in it is touched.
 #[derive(Debug, thiserror::Error)]
@@ -37,11 +50,11 @@ pub enum DirError {
         /// The directory.
         path: PathBuf,
         /// Its owner.
-        owner: u32,
+        owner: UserId,
         /// The caller.
-        us: u32,
+        us: UserId,
     },
-    /// Others may enter it.
+    /// Others may enter it. Unix only: Windows folders inherit who may enter.
     #[error("could not use `{}`: its mode is {mode:04o} and others may enter; run `chmod 700` on it", path.display())]
     TooOpen {
         /// The directory.
@@ -51,14 +64,14 @@ pub enum DirError {
     },
 }
 
-/// Makes the directory with mode 0700 when it is absent (and its parents with the default mode), then checks that it is
+/// Makes the directory for the user alone (mode 0700) when it is absent (and its parents with the default mode), then checks that it is
 /// a real directory, ours, and closed to everybody else.
-pub fn ensure_private(path: &Path, uid: u32) -> Result<(), DirError> {
+pub fn ensure_private(path: &Path, uid: UserId) -> Result<(), DirError> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)
             .map_err(|source| DirError::Create { path: parent.to_owned(), source })?;
     }
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+    match system::create_private(path, uid) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(source) => return Err(DirError::Create { path: path.to_owned(), source }),
@@ -67,25 +80,19 @@ pub fn ensure_private(path: &Path, uid: u32) -> Result<(), DirError> {
 }
 
 /// The check alone: for a client, which uses what the daemon made.
-pub fn check_private(path: &Path, uid: u32) -> Result<(), DirError> {
+pub fn check_private(path: &Path, uid: UserId) -> Result<(), DirError> {
     let found = std::fs::symlink_metadata(path)
         .map_err(|source| DirError::Inspect { path: path.to_owned(), source })?;
-    let mode = found.mode() & 0o7777;
     if !found.is_dir() {
         return Err(DirError::NotADirectory { path: path.to_owned() });
     }
-    if found.uid() != uid {
-        return Err(DirError::ForeignOwner { path: path.to_owned(), owner: found.uid(), us: uid });
-    }
-    if mode & 0o077 != 0 {
-        return Err(DirError::TooOpen { path: path.to_owned(), mode });
-    }
-    Ok(())
+    system::check_owner(path, &found, uid)
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
 

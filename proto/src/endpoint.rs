@@ -1,17 +1,25 @@
 //! Where the socket is: a pure answer, the same for every program of one user.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::env::{APP, Env, EnvError};
 
-/// Bytes that fit `sun_path` without its closing NUL: 108 on Linux, 104 on macOS.
-pub const MAX_SOCKET_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+/// Bytes that fit `sun_path` without its closing NUL: 108 on Linux, 104 on macOS. A pipe's name may have 256 characters
+/// (`CreateNamedPipe`).
+pub const MAX_SOCKET_PATH: usize = if cfg!(windows) {
+    256
+} else if cfg!(target_os = "linux") {
+    107
+} else {
+    103
+};
 
 /// The runtime directory and what lies in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Belongs to the user, mode 0700 (see [`crate::dir`]).
     pub dir: PathBuf,
+    socket: PathBuf,
 }
 
 /// The endpoint could not be worked out.
@@ -36,25 +44,32 @@ pub enum EndpointError {
 impl Endpoint {
     /// `CODEX_OAUTH_RUNTIME_DIR`; else `/run/user/<uid>/codex-oauth` where the system keeps such a folder; on macOS
     /// `~/Library/Caches/codex-oauth` if the path fits; else `/tmp/codex-oauth-<uid>`.
+    ///
+    /// Windows: `CODEX_OAUTH_RUNTIME_DIR`, else `%LOCALAPPDATA%\codex-oauth\run`; the pipe is named after user and folder.
     pub fn resolve(env: &Env) -> Result<Self, EndpointError> {
-        let shared = PathBuf::from(format!("/tmp/{APP}-{}", env.uid));
-        let endpoint = if let Some(dir) = env.absolute("CODEX_OAUTH_RUNTIME_DIR")? {
-            Self { dir }
-        } else if let Some(run) = &env.run_user {
-            Self { dir: run.join(APP) }
-        } else if let (true, Some(home)) = (cfg!(target_os = "macos"), &env.home) {
-            let own = Self { dir: home.join("Library").join("Caches").join(APP) };
-            if own.fits().is_ok() { own } else { Self { dir: shared } }
-        } else {
-            Self { dir: shared }
-        };
-        endpoint.fits()?;
-        Ok(endpoint)
+        if let Some(dir) = env.absolute("CODEX_OAUTH_RUNTIME_DIR")? {
+            return Self::within(dir, env);
+        }
+        if cfg!(windows) {
+            return Self::within(
+                env.local_app_data("the runtime folder", "CODEX_OAUTH_RUNTIME_DIR")?.join("run"),
+                env,
+            );
+        }
+        if let Some(run) = &env.run_user {
+            return Self::within(run.join(APP), env);
+        }
+        if let (true, Some(home)) = (cfg!(target_os = "macos"), &env.home)
+            && let Ok(own) = Self::within(home.join("Library").join("Caches").join(APP), env)
+        {
+            return Ok(own);
+        }
+        Self::within(PathBuf::from(format!("/tmp/{APP}-{}", env.uid)), env)
     }
 
-    /// The socket of the local dialects.
+    /// The socket of the local dialects; on Windows the name of a pipe, which lies in no folder.
     pub fn socket(&self) -> PathBuf {
-        self.dir.join("daemon.sock")
+        self.socket.clone()
     }
 
     /// Held by the daemon for as long as it owns the socket.
@@ -67,13 +82,33 @@ impl Endpoint {
         self.dir.join("spawn.lock")
     }
 
-    fn fits(&self) -> Result<(), EndpointError> {
-        let path = self.socket();
-        let len = path.as_os_str().len();
-        if len > MAX_SOCKET_PATH { Err(EndpointError::TooLong { path, len }) } else { Ok(()) }
+    fn within(dir: PathBuf, env: &Env) -> Result<Self, EndpointError> {
+        let socket = socket_of(&dir, env);
+        let len = socket.as_os_str().len();
+        if len > MAX_SOCKET_PATH {
+            return Err(EndpointError::TooLong { path: socket, len });
+        }
+        Ok(Self { dir, socket })
     }
 }
 
+#[cfg(unix)]
+fn socket_of(dir: &Path, _: &Env) -> PathBuf {
+    dir.join("daemon.sock")
+}
+
+/// `\\.\pipe\codex-oauth-<SID>-<hash of the folder>`: pipes share one flat name space on a machine.
+#[cfg(windows)]
+fn socket_of(dir: &Path, env: &Env) -> PathBuf {
+    // FNV-1a: it tells a user's own folders apart and guards nothing. Windows does not tell case apart.
+    let text = dir.to_string_lossy().to_lowercase();
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    PathBuf::from(format!(r"\\.\pipe\{APP}-{}-{hash:016x}", env.uid))
+}
+
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use super::*;

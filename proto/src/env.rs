@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::hello::SESSION_ENV;
+use crate::local::{self, UserId};
 
 /// The folder name under every base directory.
 pub const APP: &str = "codex-oauth";
@@ -12,8 +13,8 @@ pub const APP: &str = "codex-oauth";
 /// A snapshot of what decides places. Pure functions take it, so that a test can write one down.
 #[derive(Clone, Debug, Default)]
 pub struct Env {
-    /// The caller's user id.
-    pub uid: u32,
+    /// The caller's user.
+    pub uid: UserId,
     /// Its home folder.
     pub home: Option<PathBuf>,
     /// `/run/user/<uid>`, when it exists and belongs to the caller. Looked up by uid and not through
@@ -45,10 +46,10 @@ pub enum EnvError {
 
 impl Env {
     /// The calling process's own.
-    #[cfg(unix)]
     pub fn from_process() -> Self {
-        let uid = rustix::process::geteuid().as_raw();
-        let vars = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        let uid = local::current_user();
+        let vars =
+            std::env::vars_os().filter_map(|(name, value)| Some((known_as(name.into_string().ok()?), value)));
         Self {
             uid,
             home: std::env::home_dir().filter(|home| home.is_absolute()),
@@ -58,7 +59,7 @@ impl Env {
     }
 
     /// One written down: no variables.
-    pub fn new(uid: u32, home: Option<PathBuf>, run_user: Option<PathBuf>) -> Self {
+    pub fn new(uid: UserId, home: Option<PathBuf>, run_user: Option<PathBuf>) -> Self {
         Self { uid, home, run_user, vars: BTreeMap::new() }
     }
 
@@ -96,17 +97,41 @@ impl Env {
 
     /// Where database and logs live: `CODEX_OAUTH_STATE_DIR`, else the platform's state folder.
     pub fn state_dir(&self) -> Result<PathBuf, EnvError> {
+        let (what, variable) = ("the state folder", "CODEX_OAUTH_STATE_DIR");
+        if cfg!(windows) {
+            return match self.absolute(variable)? {
+                Some(dir) => Ok(dir),
+                None => Ok(self.local_app_data(what, variable)?.join("state")),
+            };
+        }
         let platform: &[&str] = if cfg!(target_os = "macos") {
             &["Library", "Application Support", APP]
         } else {
             &[".local", "state", APP]
         };
-        self.dir("the state folder", "CODEX_OAUTH_STATE_DIR", Some("XDG_STATE_HOME"), platform)
+        self.dir(what, variable, "XDG_STATE_HOME", platform)
     }
 
     /// Where `config.toml` lives: `CODEX_OAUTH_CONFIG_DIR`, else the platform's configuration folder.
     pub fn config_dir(&self) -> Result<PathBuf, EnvError> {
-        self.dir("the configuration", "CODEX_OAUTH_CONFIG_DIR", Some("XDG_CONFIG_HOME"), &[".config", APP])
+        let (base, platform): (_, &[&str]) = if cfg!(windows) {
+            ("APPDATA", &["AppData", "Roaming", APP])
+        } else {
+            ("XDG_CONFIG_HOME", &[".config", APP])
+        };
+        self.dir("the configuration", "CODEX_OAUTH_CONFIG_DIR", base, platform)
+    }
+
+    /// `%LOCALAPPDATA%\codex-oauth`: what belongs to this user on this machine.
+    pub(crate) fn local_app_data(
+        &self,
+        what: &'static str,
+        variable: &'static str,
+    ) -> Result<PathBuf, EnvError> {
+        match self.absolute("LOCALAPPDATA")? {
+            Some(base) => Ok(base.join(APP)),
+            None => Ok(self.home_or(what, variable)?.join("AppData").join("Local").join(APP)),
+        }
     }
 
     /// The credential file: `CODEX_OAUTH_AUTH_FILE`, else `~/.claude/auth.json`. Links are resolved as far as the path
@@ -131,15 +156,15 @@ impl Env {
         &self,
         what: &'static str,
         variable: &'static str,
-        xdg: Option<&str>,
+        base: &str,
         under_home: &[&str],
     ) -> Result<PathBuf, EnvError> {
         if let Some(path) = self.absolute(variable)? {
             return Ok(path);
         }
         // The XDG specification says to ignore a relative value.
-        let xdg = xdg.and_then(|name| self.get_os(name)).map(PathBuf::from).filter(|path| path.is_absolute());
-        if let (Some(base), false) = (xdg, cfg!(target_os = "macos")) {
+        let base = self.get_os(base).map(PathBuf::from).filter(|path| path.is_absolute());
+        if let (Some(base), false) = (base, cfg!(target_os = "macos")) {
             return Ok(base.join(APP));
         }
         Ok(under_home.iter().fold(self.home_or(what, variable)?.to_owned(), |path, part| path.join(part)))
@@ -156,7 +181,7 @@ fn canonical(path: &Path) -> PathBuf {
         return path.to_owned();
     }
     if let Ok(real) = path.canonicalize() {
-        return real;
+        return plain(real);
     }
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => canonical(parent).join(name),
@@ -185,8 +210,30 @@ fn is_canonical(_path: &Path) -> bool {
     false
 }
 
+/// Names of variables have no case on Windows.
+fn known_as(name: String) -> String {
+    if cfg!(windows) { name.to_ascii_uppercase() } else { name }
+}
+
+/// Without the `\\?\` that Windows puts before a resolved path: not every program understands it.
+pub(crate) fn plain(path: PathBuf) -> PathBuf {
+    if !cfg!(windows) {
+        return path;
+    }
+    let text = path.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
+    match text {
+        Some(text) if text.as_bytes().get(1) == Some(&b':') => PathBuf::from(text),
+        _ => path,
+    }
+}
+
+#[cfg(not(unix))]
+fn run_user(_: UserId) -> Option<PathBuf> {
+    None
+}
+
 #[cfg(unix)]
-fn run_user(uid: u32) -> Option<PathBuf> {
+fn run_user(uid: UserId) -> Option<PathBuf> {
     use std::os::unix::fs::MetadataExt as _;
     if !cfg!(target_os = "linux") {
         return None;
@@ -196,6 +243,7 @@ fn run_user(uid: u32) -> Option<PathBuf> {
     (found.is_dir() && found.uid() == uid).then_some(path)
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,20 +1,18 @@
 //! A session with the daemon, which is started first when none is there: many starters at once, one daemon.
 
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout};
 use std::time::{Duration, Instant};
 
 use crate::caller::Caller;
 use crate::connect::{self, ConnectError, Session, wait_readable, with_causes};
 use crate::dir::{self, DirError};
 use crate::endpoint::{Endpoint, EndpointError};
-use crate::env::{Env, EnvError};
+use crate::env::{Env, EnvError, plain};
 use crate::hello::{Hello, Role};
 use crate::lock::{self, Acquired, FileLock, LockError};
 use crate::report::StartupReport;
-use crate::spawn::spawn;
+use crate::spawn::{self, Child, ReportPipe};
 use crate::{BUILD, ErrorCode, NextStep, Nonce, PROTOCOL, Retry, WireError};
 
 /// From finding no daemon to a ready one, waiting for another starter included. A start takes 5 ms; five seconds cover a
@@ -200,7 +198,7 @@ fn start_and_open(
                 return Err(LaunchError::Draining { holder: std::mem::take(holder) });
             }
             // So that at most one of many is a zombie; an error here is no news of the daemon.
-            Some((_, child)) if now >= start_at => drop(child.try_wait()),
+            Some((_, child)) if now >= start_at => spawn::take_leave(child),
             _ => {}
         }
         if now >= start_at {
@@ -242,9 +240,8 @@ enum Started {
 
 fn start(env: &Env, daemon: &Path, deadline: Instant, caller: &Caller<'_>) -> Result<Started, LaunchError> {
     let log = log_file(env);
-    let mut child = spawn(daemon, log.as_deref(), env)
+    let (child, pipe) = spawn::spawn(daemon, log.as_deref(), env)
         .map_err(|source| LaunchError::Spawn { path: daemon.to_owned(), source })?;
-    let pipe = child.stdout.take().ok_or(LaunchError::Slow)?;
     match read_report(pipe, deadline, caller)? {
         Some(StartupReport::Ready { .. }) => Ok(Started::Ready),
         Some(StartupReport::AlreadyRunning { holder }) => Ok(Started::AlreadyRunning { holder, child }),
@@ -255,7 +252,7 @@ fn start(env: &Env, daemon: &Path, deadline: Instant, caller: &Caller<'_>) -> Re
 
 /// The report; `None` when the pipe ended without one that can be read.
 fn read_report(
-    pipe: ChildStdout,
+    pipe: ReportPipe,
     deadline: Instant,
     caller: &Caller<'_>,
 ) -> Result<Option<StartupReport>, LaunchError> {
@@ -291,44 +288,28 @@ pub fn find_daemon(env: &Env) -> Result<PathBuf, LaunchError> {
         let folder = own.as_deref().and_then(Path::parent).map(Path::to_owned);
         folder.iter().flat_map(|dir| [dir.join(DAEMON), dir.join(LIBEXEC).join(DAEMON)]).collect()
     };
-    let found = candidates.iter().find_map(|path| path.canonicalize().ok().filter(|path| path.is_file()));
+    let found =
+        candidates.iter().find_map(|path| path.canonicalize().ok().filter(|path| path.is_file()).map(plain));
     let path = found.ok_or(LaunchError::NoBinary { looked_at: candidates })?;
-    let checked =
-        trusted(&path, env.uid).and_then(|()| path.parent().map_or(Ok(()), |dir| trusted(dir, env.uid)));
+    let checked = dir::trusted(&path, env.uid)
+        .and_then(|()| path.parent().map_or(Ok(()), |folder| dir::trusted(folder, env.uid)));
     match checked {
         Ok(()) => Ok(path),
         Err(reason) => Err(LaunchError::Untrusted { path, reason }),
     }
 }
 
-/// Owned by us or root, and writable by nobody else. The group may write when it is the user's own private group, whose
-/// number equals the user's.
-fn trusted(path: &Path, uid: u32) -> Result<(), String> {
-    let found =
-        path.metadata().map_err(|error| format!("could not inspect `{}`: {error}", path.display()))?;
-    let (owner, mode) = (found.uid(), found.mode());
-    if owner != uid && owner != 0 {
-        return Err(format!("`{}` belongs to user {owner}", path.display()));
-    }
-    // A sticky folder such as /tmp lets nobody replace what is not theirs.
-    let sticky = found.is_dir() && mode & 0o1000 != 0;
-    let others = mode & 0o002 != 0 || (mode & 0o020 != 0 && found.gid() != owner);
-    if others && !sticky {
-        return Err(format!("others may write to `{}`; run `chmod go-w` on it", path.display()));
-    }
-    Ok(())
-}
-
 /// Takes leave of daemons that this process started and that have ended since: they stay zombies until their parent
 /// asks. Only for a process that waits for no other children.
 pub fn reap_former_children() {
-    while let Ok(Some(_ended)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
+    spawn::reap_all();
 }
 
 fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;

@@ -26,6 +26,7 @@ pub mod hello;
 pub mod jsonrpc;
 pub mod launch;
 pub mod line;
+pub mod local;
 pub mod lock;
 pub mod next_step;
 pub mod peer;

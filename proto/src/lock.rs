@@ -5,9 +5,10 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use crate::dir::owner_only;
 
 /// How often a waiting starter looks again. Nothing announces a lock's release; 5 ms is lost once per cold start.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -51,8 +52,7 @@ impl FileLock {
         match taken {
             Ok(()) => Ok(Self { file, path: path.to_owned() }),
             Err(TryLockError::WouldBlock) => {
-                let text =
-                    std::fs::read_to_string(path).unwrap_or_default().trim().chars().take(200).collect();
+                let text = described(path).trim().chars().take(200).collect();
                 Err(LockError::Held { path: path.to_owned(), text })
             }
             Err(TryLockError::Error(source)) => Err(io(source)),
@@ -87,10 +87,33 @@ impl FileLock {
     /// Writes who holds the lock, for people who look into the file.
     pub fn describe(&mut self, text: &str) -> Result<(), LockError> {
         let io = |source| LockError::Io { path: self.path.clone(), source };
-        self.file.set_len(0).map_err(io)?;
-        self.file.rewind().map_err(io)?;
-        writeln!(self.file, "{text}").map_err(io)
+        if cfg!(windows) {
+            let mut file = open(&text_path(&self.path)).map_err(io)?;
+            return write_text(&mut file, text).map_err(io);
+        }
+        write_text(&mut self.file, text).map_err(io)
     }
+}
+
+/// What the holder of the lock at `path` wrote about itself; empty when nothing can be read.
+pub fn described(path: &Path) -> String {
+    std::fs::read_to_string(text_path(path)).unwrap_or_default()
+}
+
+/// Where the text is: in the lock file; on Windows beside it, since a locked file cannot be read there.
+fn text_path(path: &Path) -> PathBuf {
+    if !cfg!(windows) {
+        return path.to_owned();
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".txt");
+    name.into()
+}
+
+fn write_text(file: &mut File, text: &str) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{text}")
 }
 
 /// The lock of a credential file, beside it: `auth.json` → `auth.lock`, `other` → `other.lock`.
@@ -114,7 +137,7 @@ pub enum Acquired<T> {
 
 fn open(path: &Path) -> io::Result<File> {
     // `create` without `truncate`: until the lock is won the text belongs to its holder.
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    owner_only(OpenOptions::new().read(true).write(true).create(true).truncate(false)).open(path)
 }
 
 /// ` (pid 42 ...)`, to stand behind a message; nothing when the holder wrote nothing.
@@ -154,7 +177,7 @@ mod tests {
         let mut lock = FileLock::try_acquire(&path).unwrap();
         lock.describe("a long description").unwrap();
         lock.describe("short").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "short\n");
+        assert_eq!(described(&path), "short\n");
     }
 
     #[test]

@@ -1,15 +1,23 @@
 //! Starting the daemon's process: detached from the starter's session and terminal, with a clean environment and none of
 //! its descriptors. A kept copy of an MCP client's pipe would hang that client.
 
-use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
+use std::fs::OpenOptions;
+use std::path::Path;
+
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
+
+use crate::dir::owner_only;
 use crate::env::Env;
-use crate::report::REPORT_FLAG;
+
+pub(crate) use system::{Child, ReportPipe, reap_all, spawn, take_leave};
 
 /// Variables that may pass to the daemon. The first starter's environment becomes everybody's, so nothing of one
 /// project's may be in it, and never an API key.
@@ -37,46 +45,49 @@ const PASSED: &[&str] = &[
     "no_proxy",
 ];
 
+/// What every program on Windows needs to find the system's libraries, folders and services. Names have no case there.
+#[cfg(windows)]
+const PASSED_ON_WINDOWS: &[&str] = &[
+    "ALLUSERSPROFILE",
+    "APPDATA",
+    "COMSPEC",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "LOCALAPPDATA",
+    "PATHEXT",
+    "PROGRAMDATA",
+    "PROGRAMFILES",
+    "PROGRAMFILES(X86)",
+    "SYSTEMDRIVE",
+    "SYSTEMROOT",
+    "TEMP",
+    "TMP",
+    "USERDOMAIN",
+    "USERNAME",
+    "USERPROFILE",
+    "WINDIR",
+];
+#[cfg(not(windows))]
+const PASSED_ON_WINDOWS: &[&str] = &[];
+
 /// Our own variables pass, but for those that are about one session or about starting.
 const PASSED_PREFIX: &str = "CODEX_OAUTH_";
 const NOT_PASSED: &[&str] = &["CODEX_OAUTH_DAEMON", "CODEX_OAUTH_NO_BROWSER", "CODEX_OAUTH_NO_SPAWN"];
 
-/// Starts `daemon run --report`; its standard output is the report pipe, its standard error goes to `log`.
-pub(crate) fn spawn(daemon: &Path, log: Option<&Path>, env: &Env) -> io::Result<Child> {
-    let mut command = Command::new(daemon);
-    command
-        .args(["run", REPORT_FLAG])
-        .env_clear()
-        .envs(env.vars().filter(|(name, _)| passes(name)))
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log.and_then(open_log).map_or_else(Stdio::null, Stdio::from));
-    detach(&mut command);
-    command.spawn()
+/// The environment of the daemon.
+fn environment(env: &Env) -> impl Iterator<Item = (&str, &std::ffi::OsString)> {
+    env.vars().filter(|(name, _)| passes(name))
 }
 
 fn passes(name: &str) -> bool {
-    PASSED.contains(&name) || (name.starts_with(PASSED_PREFIX) && !NOT_PASSED.contains(&name))
+    PASSED.contains(&name)
+        || PASSED_ON_WINDOWS.contains(&name)
+        || (name.starts_with(PASSED_PREFIX) && !NOT_PASSED.contains(&name))
 }
 
 /// A log that cannot be opened must not keep the daemon from starting.
 fn open_log(path: &Path) -> Option<std::fs::File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path).ok()
-}
-
-/// A session of its own: the end of the starter's terminal or process group is not the daemon's.
-///
-/// The starter's own descriptors are close-on-exec; what the starter itself inherited is closed by the daemon at start.
-#[expect(unsafe_code, reason = "setsid must run in the child, between fork and exec")]
-fn detach(command: &mut Command) {
-    // SAFETY: `setsid` is async-signal-safe and touches no memory of the parent.
-    unsafe {
-        command.pre_exec(|| {
-            rustix::process::setsid()?;
-            Ok(())
-        });
-    }
+    owner_only(OpenOptions::new().append(true).create(true)).open(path).ok()
 }
 
 #[cfg(test)]

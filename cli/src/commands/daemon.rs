@@ -10,7 +10,7 @@ use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::daemon::{Drain, DrainParams, Status, StatusResult};
 use codex_oauth_proto::endpoint::Endpoint;
 use codex_oauth_proto::launch::{LaunchError, find_daemon};
-use codex_oauth_proto::lock::{FileLock, LockError};
+use codex_oauth_proto::lock::{self, FileLock, LockError};
 use codex_oauth_proto::{Client, ErrorCode, NextStep, Retry, Waited, WireError};
 use serde::Serialize;
 
@@ -97,7 +97,7 @@ fn drain(mut client: Client, deadline: Instant) -> Result<(), WireError> {
 
 /// What the lock's holder wrote about itself; empty when there is no lock file.
 fn holder(lock: &Path) -> String {
-    std::fs::read_to_string(lock).unwrap_or_default()
+    lock::described(lock)
 }
 
 fn not_stopped(error: &LockError) -> WireError {

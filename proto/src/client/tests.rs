@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::thread;
 
 use serde_json::json;
