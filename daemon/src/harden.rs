@@ -3,19 +3,20 @@
 //! What this does not do: a process of the same user can still read the credential file.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
 /// Descriptors for the most sessions, their upstream connections, files and a reserve.
 const OPEN_FILES: u64 = 4096;
 
-/// Hardens this process. To be called before any file is opened or thread is started.
+/// Hardens this process. To be called before any file is opened or thread is started; only `keep`, which the service
+/// manager passed, stays open.
 ///
 /// # Errors
 /// The first step that failed, by name.
-pub(crate) fn harden() -> Result<(), (&'static str, io::Error)> {
-    close_inherited().map_err(|error| ("close inherited descriptors", error))?;
+pub(crate) fn harden(keep: Option<BorrowedFd<'_>>) -> Result<(), (&'static str, io::Error)> {
+    close_inherited(keep).map_err(|error| ("close inherited descriptors", error))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
         .map_err(|error| ("forbid core dumps", error.into()))?;
@@ -34,10 +35,11 @@ pub(crate) fn harden() -> Result<(), (&'static str, io::Error)> {
 /// Closes what the starter let through above the three standard descriptors. A kept copy of an MCP client's pipe would
 /// keep that client waiting for its end.
 #[expect(unsafe_code, reason = "descriptors that nobody in this process owns yet")]
-fn close_inherited() -> io::Result<()> {
+fn close_inherited(keep: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let keep = keep.map(|fd| fd.as_raw_fd());
     let listed: Vec<i32> = std::fs::read_dir("/dev/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|fd| *fd > 2)
+        .filter(|fd| *fd > 2 && Some(*fd) != keep)
         .collect();
     for fd in listed {
         // SAFETY: called before this process opens anything, so no object owns these numbers. One of them was the

@@ -1,6 +1,6 @@
 //! The right to be the daemon: two locks, held for life.
 
-use std::path::Path;
+mod predecessor;
 
 use codex_oauth_proto::lock::{FileLock, LockError, auth_lock};
 
@@ -29,14 +29,36 @@ pub(crate) enum InstanceError {
 impl Instance {
     /// Takes both or none.
     pub(crate) fn claim(config: &Config) -> Result<Self, InstanceError> {
-        let text = format!("pid {} {}", std::process::id(), config.endpoint.socket().display());
-        let lock = |path: &Path| {
-            let mut lock = FileLock::try_acquire(path)?;
-            lock.describe(&text)?;
-            Ok(lock)
+        let socket =
+            FileLock::try_acquire(&config.endpoint.instance_lock()).map_err(InstanceError::Socket)?;
+        Self::with_socket(config, socket)
+    }
+
+    /// The same for a daemon that was passed the listening socket: whoever holds the lock can no longer be reached there, is
+    /// told to end, and is waited for. Clients wait in the socket's backlog meanwhile.
+    pub(crate) fn claim_from_predecessor(config: &Config) -> Result<Self, InstanceError> {
+        let path = config.endpoint.instance_lock();
+        let socket = match FileLock::try_acquire(&path) {
+            Err(LockError::Held { text, .. }) => {
+                predecessor::ask_to_end(&path, &text);
+                predecessor::wait_for(&path)
+            }
+            other => other,
         };
-        let socket = lock(&config.endpoint.instance_lock()).map_err(InstanceError::Socket)?;
-        let credentials = lock(&auth_lock(&config.auth_file)).map_err(InstanceError::Credentials)?;
+        Self::with_socket(config, socket.map_err(InstanceError::Socket)?)
+    }
+
+    fn with_socket(config: &Config, mut socket: FileLock) -> Result<Self, InstanceError> {
+        let text = holder_text(config);
+        socket.describe(&text).map_err(InstanceError::Socket)?;
+        let mut credentials =
+            FileLock::try_acquire(&auth_lock(&config.auth_file)).map_err(InstanceError::Credentials)?;
+        credentials.describe(&text).map_err(InstanceError::Credentials)?;
         Ok(Self { _socket: socket, _credentials: credentials })
     }
+}
+
+/// `pid 42 /run/user/1000/codex-oauth/daemon.sock`.
+fn holder_text(config: &Config) -> String {
+    format!("pid {} {}", std::process::id(), config.endpoint.socket().display())
 }

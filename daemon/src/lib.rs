@@ -7,6 +7,7 @@
 //! `auth` and `upstream` never name each other: [`grant::Grant`] is the word between them, and only `service` knows
 //! both. The dialects hold no logic: each translates to the one service and back.
 
+mod activation;
 mod api;
 pub mod auth;
 mod browser;
@@ -22,6 +23,7 @@ mod listen;
 mod log;
 mod machine;
 mod mcp;
+mod notify;
 mod process;
 pub mod secret;
 mod server;

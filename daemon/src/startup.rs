@@ -1,7 +1,9 @@
 //! The start, in the order that keeps it safe: harden, log, directory, locks, socket, report, serve. And the end.
 
 use std::io::Write as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use codex_oauth_proto::connect::with_causes;
 use codex_oauth_proto::env::Env;
@@ -13,16 +15,21 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{AuthConfig, TokenManager};
 use crate::config::{CLIENT_ID, Config};
 use crate::instance::{Instance, InstanceError};
-use crate::listen::Bound;
+use crate::listen::{Bound, ListenError};
+use crate::notify::{Notifier, Word};
 use crate::server::Server;
 use crate::service::CodexService;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Phase, Shutdown};
 use crate::upstream::{Upstream, UpstreamConfig};
-use crate::{harden, http_client, log, machine, signals};
+use crate::{activation, harden, http_client, log, machine, signals};
 
 /// The catalogue's schema that this build reads: the backend serves models by the version of the official client that
 /// first understood them (WIRE §9.5).
 const CATALOGUE_VERSION: &str = "0.169.0";
+
+/// While the daemon drains, the service manager is told every ten seconds that the end comes within twenty: it then knows
+/// an end that takes its time from one that hangs.
+const STILL_ENDING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(20));
 
 /// How the end of `run` is told to whoever started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +81,16 @@ pub fn run(reporting: Reporting) -> Result<(), StartError> {
 struct Ready {
     config: Config,
     instance: Instance,
+    /// What the service manager passed, if it did.
+    socket: Option<OwnedFd>,
+    notifier: Notifier,
     uid: u32,
 }
 
 fn prepare() -> Result<Ready, StartError> {
-    let hardened = harden::harden();
+    let passed = activation::take();
+    let notifier = Notifier::take();
+    let hardened = harden::harden(passed.as_ref().ok().and_then(|socket| Some(socket.as_ref()?.as_fd())));
     let env = Env::from_process();
     let config = Config::load(&env).map_err(|error| StartError::Failed(error.to_wire()))?;
     log::start(&config.log).map_err(|error| {
@@ -101,7 +113,22 @@ fn prepare() -> Result<Ready, StartError> {
     {
         directory(parent, "CODEX_OAUTH_AUTH_FILE")?;
     }
-    let instance = Instance::claim(&config).map_err(|error| match error {
+    let unfit = |error: activation::ActivationError| {
+        failed(
+            ErrorCode::Configuration,
+            &error,
+            NextStep::FixConfiguration { name: "the socket unit".to_owned() },
+        )
+    };
+    let socket = passed.map_err(unfit)?;
+    let claimed = match &socket {
+        Some(socket) => {
+            activation::check(socket, &config.endpoint.socket()).map_err(unfit)?;
+            Instance::claim_from_predecessor(&config)
+        }
+        None => Instance::claim(&config),
+    };
+    let instance = claimed.map_err(|error| match error {
         InstanceError::Socket(LockError::Held { text, .. }) => StartError::AlreadyRunning(text),
         InstanceError::Socket(_) | InstanceError::Credentials(_) => failed(
             ErrorCode::OtherCredentialStore,
@@ -109,12 +136,12 @@ fn prepare() -> Result<Ready, StartError> {
             NextStep::FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() },
         ),
     })?;
-    Ok(Ready { config, instance, uid: env.uid })
+    Ok(Ready { config, instance, socket, notifier, uid: env.uid })
 }
 
 async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
-    let Ready { config, instance, uid } = ready;
-    let started = start(&config, &instance, uid);
+    let Ready { config, instance, socket, notifier, uid } = ready;
+    let started = start(&config, &instance, socket, uid);
     let (server, bound, tracker) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -131,16 +158,25 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
         credentials = %config.auth_file.display(),
         issuer = config.issuer,
         backend = config.backend,
+        activated = bound.is_inherited(),
         "ready"
     );
     report(reporting, &StartupReport::Ready { pid: std::process::id(), nonce: server.nonce.clone() });
     if reporting == Reporting::Pipe {
         harden::stdout_to_null().map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
     }
-    server.run(bound).await;
-    // A refresh that is on the wire is never cut: its answer is the only copy of the new token.
-    tracker.close();
-    tracker.wait().await;
+    notifier.tell(&[Word::Ready, Word::Status("serving")]);
+    let ending = async {
+        server.clone().run(bound).await;
+        // A refresh that is on the wire is never cut: its answer is the only copy of the new token.
+        tracker.close();
+        tracker.wait().await;
+    };
+    tokio::select! {
+        () = ending => {}
+        () = tell_of_the_end(&notifier, &server) => {}
+    }
+    notifier.tell(&[Word::Stopping]);
     drop(instance);
     tracing::info!("ended");
     Ok(())
@@ -149,6 +185,7 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
 fn start(
     config: &Config,
     instance: &Instance,
+    socket: Option<OwnedFd>,
     uid: u32,
 ) -> Result<(Arc<Server>, Bound, TaskTracker), StartError> {
     let roots = config
@@ -182,13 +219,34 @@ fn start(
         .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("backend_url")))?;
     let service = CodexService::new(tokens, upstream, config.limits.clone(), shutdown.clone());
     let nonce = Nonce::random().map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
-    let socket = config.endpoint.socket();
-    let bound = Bound::bind(&socket, instance).map_err(|error| {
-        failed(ErrorCode::DaemonUnavailable, &error, NextStep::FixFile { path: socket.display().to_string() })
+    let path = config.endpoint.socket();
+    let bound = match socket {
+        Some(socket) => Bound::inherited(socket, &path, instance),
+        None => Bound::bind(&path, instance),
+    }
+    .map_err(|error| {
+        let step = match &error {
+            ListenError::Managed { .. } => NextStep::UseService,
+            _ => NextStep::FixFile { path: path.display().to_string() },
+        };
+        failed(ErrorCode::DaemonUnavailable, &error, step)
     })?;
     signals::watch(&shutdown).map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
     let server = Arc::new(Server::new(config.clone(), service, shutdown, nonce, uid));
     Ok((server, bound, tracker))
+}
+
+/// Says that the daemon ends, and again and again that it still does. Never returns.
+async fn tell_of_the_end(notifier: &Notifier, server: &Server) {
+    server.shutdown.reached(Phase::Draining).await;
+    let (every, within) = STILL_ENDING;
+    let mut tick = tokio::time::interval(every);
+    while notifier.is_heard() {
+        tick.tick().await;
+        let status = format!("finishing {} answers", server.service.turns_running());
+        notifier.tell(&[Word::Stopping, Word::Extend(within), Word::Status(&status)]);
+    }
+    std::future::pending::<()>().await;
 }
 
 fn failed(code: ErrorCode, error: &dyn std::error::Error, step: NextStep) -> StartError {

@@ -59,6 +59,8 @@ pub enum NextStep {
         /// Its path.
         path: String,
     },
+    /// Let the service manager start the daemon, which any use does, or remove the service.
+    UseService,
     /// A step that this build does not know.
     #[serde(other)]
     Unknown,
@@ -103,6 +105,9 @@ impl NextStep {
                 "unset CODEX_OAUTH_NO_SPAWN, or start the daemon with `codex-oauth daemon run`".to_owned()
             }
             Self::ReadLog { path } => format!("read the end of `{path}`"),
+            Self::UseService => {
+                "just use it, or remove the service: `codex-oauth service uninstall`".to_owned()
+            }
             Self::Unknown => "update codex-oauth: this step is of a newer version".to_owned(),
         }
     }

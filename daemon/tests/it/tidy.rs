@@ -69,7 +69,10 @@ fn each_danger_lives_in_one_file() {
             "unsafe {",
             &[
                 "client-shim/src/arena.rs",
+                "daemon/src/activation/launchd.rs",
+                "daemon/src/activation/systemd.rs",
                 "daemon/src/harden.rs",
+                "daemon/src/notify.rs",
                 "proto/src/local/windows/sys.rs",
                 "proto/src/spawn/unix.rs",
                 "proto/src/spawn/windows.rs",

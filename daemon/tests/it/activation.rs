@@ -1,0 +1,163 @@
+//! A socket that a service manager listens at: taken when it is ours, refused when it is not, and nobody who connects is
+//! lost while a daemon dies.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::process::Stdio;
+
+use codex_oauth_proto::hello::Role;
+use codex_oauth_rig::scale::rounds;
+use codex_oauth_rig::{Home, Lines, Rig, binary, patience, text_of};
+use fake_openai::{Effect, Endpoint};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::process::Process;
+use crate::support::{call, mcp};
+
+/// Starts a daemon whose descriptor 3 is `passed`; `says` is what a manager would put into the environment, `$$` being the
+/// daemon's own process.
+fn activate(home: &Home, passed: impl Into<OwnedFd>, says: &str) -> Process {
+    let script = format!("exec 3<&0 </dev/null; export {says}; exec \"$0\" run");
+    let mut command = home.command("/bin/sh".as_ref());
+    command.args(["-c", &script]).arg(binary("codex-oauthd"));
+    command.stdin(passed.into()).stdout(Stdio::null()).stderr(Stdio::piped());
+    Process::start(&mut command)
+}
+
+/// Listens where clients look, as a manager would.
+fn listen(home: &Home) -> UnixListener {
+    let endpoint = home.endpoint();
+    std::fs::DirBuilder::new().mode(0o700).recursive(true).create(&endpoint.dir).unwrap();
+    UnixListener::bind(endpoint.socket()).unwrap()
+}
+
+/// Connects, says hello and asks for the daemon's process: the answer is what a connect is for.
+fn ask_for_pid(home: &Home) -> Pid {
+    let mut lines = Lines::open(home, Role::Api);
+    lines.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "daemon/status"}));
+    let pid = lines.answer(&json!(1))["result"]["pid"].as_i64().unwrap();
+    Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
+}
+
+#[test]
+fn the_managers_socket_is_served_and_never_unlinked() {
+    let rig = Rig::new();
+    let socket = listen(&rig.home);
+    let daemon =
+        activate(&rig.home, socket.try_clone().unwrap(), "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=x");
+    assert_eq!(ask_for_pid(&rig.home), daemon.pid());
+    kill_process(daemon.pid(), Signal::TERM).unwrap();
+    assert!(daemon.finish().status.success());
+    assert!(rig.home.endpoint().socket().exists(), "the path is the manager's");
+    let next = activate(&rig.home, socket, "LISTEN_PID=$$ LISTEN_FDS=1");
+    assert_eq!(ask_for_pid(&rig.home), next.pid());
+}
+
+#[test]
+fn what_is_not_one_listening_socket_of_ours_is_refused_by_name() {
+    let rig = Rig::new();
+    let socket = listen(&rig.home);
+    let path = |name: &str| rig.home.path().join(name);
+    let local = || OwnedFd::from(socket.try_clone().unwrap());
+    let cases: [(OwnedFd, &str, &str); 8] = [
+        // Variables that were inherited from somebody else are not ours; what they are about is in the way.
+        (local(), "LISTEN_PID=1 LISTEN_FDS=1", "a service manager listens there"),
+        (local(), "LISTEN_PID=$$ LISTEN_FDS=0", "passed: 0 sockets"),
+        (local(), "LISTEN_PID=$$ LISTEN_FDS=2", "passed: 2 sockets"),
+        (File::create(path("file")).unwrap().into(), "LISTEN_PID=$$ LISTEN_FDS=1", "it is not a socket"),
+        (
+            TcpListener::bind("127.0.0.1:0").unwrap().into(),
+            "LISTEN_PID=$$ LISTEN_FDS=1",
+            "not a local socket",
+        ),
+        (
+            UnixDatagram::bind(path("dgram")).unwrap().into(),
+            "LISTEN_PID=$$ LISTEN_FDS=1",
+            "not a stream socket",
+        ),
+        (UnixListener::bind(path("other")).unwrap().into(), "LISTEN_PID=$$ LISTEN_FDS=1", "clients look at"),
+        (
+            std::os::unix::net::UnixStream::pair().unwrap().0.into(),
+            "LISTEN_PID=$$ LISTEN_FDS=1",
+            "not listening",
+        ),
+    ];
+    for (passed, says, told) in cases {
+        let ended = activate(&rig.home, passed, says).finish();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{says}: {said}");
+        assert!(said.contains(told) && said.contains("\nnext: "), "{says}: {said}");
+    }
+    assert!(rig.home.endpoint().socket().exists(), "nothing was unlinked");
+}
+
+#[test]
+fn no_connect_is_lost_between_daemons_that_are_killed() {
+    let rig = Rig::new();
+    let endpoint = rig.home.endpoint();
+    std::fs::DirBuilder::new().mode(0o700).recursive(true).create(&endpoint.dir).unwrap();
+    // It listens, and becomes the given program with the first connect. The shell starts one daemon after the other and
+    // keeps the socket open meanwhile, as systemd does.
+    let mut command = rig.home.command("systemd-socket-activate".as_ref());
+    let names: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+    for name in names {
+        command.arg("-E").arg(name);
+    }
+    let again = "while :; do /bin/sh -c 'LISTEN_PID=$$; export LISTEN_PID; exec \"$0\" run' \"$0\"; done";
+    command.arg("-l").arg(endpoint.socket()).args(["/bin/sh", "-c", again]).arg(binary("codex-oauthd"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let manager = Process::start(&mut command);
+    codex_oauth_rig::eventually("systemd listens", || endpoint.socket().exists());
+    let mut former = None;
+    for round in 0..rounds(100) {
+        let daemon = ask_for_pid(&rig.home);
+        assert_ne!(former, Some(daemon), "round {round}: another one answers");
+        kill_process(daemon, Signal::KILL).unwrap();
+        former = Some(daemon);
+    }
+    let last = ask_for_pid(&rig.home);
+    drop(manager);
+    kill_process(last, Signal::KILL).unwrap();
+}
+
+#[test]
+fn a_daemon_whose_socket_the_manager_took_makes_way_for_the_managers_own() {
+    let rig = Rig::new();
+    let mut former = rig.daemon();
+    std::process::Command::new("rm").arg(rig.home.endpoint().socket()).status().unwrap();
+    let socket = listen(&rig.home);
+    let daemon = activate(&rig.home, socket, "LISTEN_PID=$$ LISTEN_FDS=1");
+    assert_eq!(ask_for_pid(&rig.home), daemon.pid());
+    assert!(former.wait().success());
+}
+
+#[test]
+fn systemd_is_told_of_the_start_and_of_an_end_that_takes_its_time() {
+    let rig = Rig::new();
+    let place = rig.home.path().join("notify");
+    let manager = UnixDatagram::bind(&place).unwrap();
+    manager.set_read_timeout(Some(patience())).unwrap();
+    let mut heard = [0; 4096];
+    let socket = listen(&rig.home);
+    let says = format!("LISTEN_PID=$$ LISTEN_FDS=1 NOTIFY_SOCKET={}", place.display());
+    let daemon = activate(&rig.home, socket, &says);
+    let mut next = || {
+        let read = manager.recv(&mut heard).unwrap();
+        String::from_utf8(heard[..read].to_vec()).unwrap()
+    };
+    assert_eq!(next(), "READY=1\nSTATUS=serving");
+    rig.sign_in();
+    rig.fake.next(Endpoint::Responses, Effect::hold_after(4, "gate"));
+    let mut lines = mcp(&rig.home);
+    call(&mut lines, &json!(1), "codex_query", &json!({"prompt": "held"}));
+    rig.fake.wait_for_request(Endpoint::Responses, 1).unwrap();
+    kill_process(daemon.pid(), Signal::TERM).unwrap();
+    assert_eq!(next(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=20000000\nSTATUS=finishing 1 answers");
+    rig.fake.release("gate");
+    assert!(text_of(&lines.answer(&json!(1))["result"]).contains("held"));
+    assert!(daemon.finish().status.success());
+}
