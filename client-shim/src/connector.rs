@@ -1,7 +1,6 @@
 //! How the shim comes by a connection.
 
 use std::io::{self, Write as _};
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use codex_oauth_proto::caller::Caller;
@@ -9,6 +8,7 @@ use codex_oauth_proto::connect::Session;
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::hello::{Resume, Role};
 use codex_oauth_proto::launch::{self, LaunchError};
+use codex_oauth_proto::local::Source;
 use codex_oauth_proto::{Nonce, WireError};
 
 /// What a hello says of the shim's requests.
@@ -66,7 +66,7 @@ impl Connector for DaemonConnector<'_> {
 impl<'fd> DaemonConnector<'fd> {
     /// For the client that writes to `stdin`. Once it has closed its side, waits go on for `grace`
     /// ([`Limits::last_answers`](crate::Limits)), so that what it said last may still be answered.
-    pub const fn new(stdin: BorrowedFd<'fd>, grace: Duration) -> Self {
+    pub const fn new(stdin: Source<'fd>, grace: Duration) -> Self {
         Self { caller: Caller::watched(stdin, grace), warned: Vec::new() }
     }
 

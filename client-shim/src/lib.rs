@@ -5,7 +5,7 @@
 //! request; it ends with its client.
 //!
 //! Of MCP it knows the heads of lines and nothing else. `relay` decides, without touching a descriptor but for
-//! the connector it is given; `cable`, `link` and `stdio` are the system's side of it, here for Unix.
+//! the connector it is given; `cable`, `link`, `poll` and `stdio` are the system's side of it.
 
 mod answer;
 mod arena;
@@ -18,17 +18,19 @@ mod link;
 mod offline;
 mod outbox;
 mod pending;
+mod poll;
 mod relay;
 mod stdio;
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use codex_oauth_proto::Nonce;
+use codex_oauth_proto::local::Source;
 
 pub use arena::Arena;
 pub use connector::{Connector, DaemonConnector, Opening};
+pub use stdio::{Sink, with_stdio};
 
 /// Why a session ended. Both are ordinary ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +69,8 @@ impl Default for Limits {
 /// # Errors
 /// When the system refuses to wait, to read `stdin` or to write `stdout` for another reason than the client's end.
 pub fn run(
-    stdin: BorrowedFd<'_>,
-    stdout: BorrowedFd<'_>,
+    stdin: Source<'_>,
+    stdout: Sink<'_>,
     nonce: Nonce,
     connector: impl Connector,
     limits: Limits,

@@ -2,11 +2,10 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 
 use codex_oauth_proto::connect::Session;
 use codex_oauth_proto::line::{Line, LineBuffer};
+use codex_oauth_proto::local::Stream;
 
 use crate::outbox::Outbox;
 
@@ -31,7 +30,7 @@ impl LinkId {
 pub(crate) struct Link {
     pub(crate) id: LinkId,
     pub(crate) outbox: Outbox,
-    stream: UnixStream,
+    stream: Stream,
     input: LineBuffer,
     writing: Writing,
 }
@@ -60,6 +59,11 @@ impl Link {
         let Session { stream, buffer, welcome: _ } = session;
         stream.set_nonblocking(true)?;
         Ok(Self { id, outbox: Outbox::default(), stream, input: buffer, writing: Writing::Open })
+    }
+
+    /// The socket, to wait for.
+    pub(crate) const fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// The next whole line from the daemon.
@@ -106,12 +110,6 @@ impl Link {
                 Err(_) => Writing::Broken,
             };
         }
-    }
-}
-
-impl AsFd for Link {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
     }
 }
 

@@ -1,7 +1,6 @@
 //! The process: two flags, else the cable on standard input and output.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use codex_oauth_mcp::{Arena, DaemonConnector, Limits};
@@ -38,15 +37,16 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> io::Result<ExitCode> {
-    let (stdin, stdout) = (io::stdin(), io::stdout());
-    if stdin.is_terminal() {
+    if io::stdin().is_terminal() {
         complain(
             "codex-oauth-mcp is an MCP server and waits for JSON-RPC; for people there is `codex-oauth`\n",
         );
     }
     let limits = Limits::default();
-    let connector = DaemonConnector::new(stdin.as_fd(), limits.last_answers);
-    codex_oauth_mcp::run(stdin.as_fd(), stdout.as_fd(), Nonce::random()?, connector, limits)?;
+    codex_oauth_mcp::with_stdio(|stdin, stdout| {
+        let connector = DaemonConnector::new(stdin, limits.last_answers);
+        codex_oauth_mcp::run(stdin, stdout, Nonce::random()?, connector, limits)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

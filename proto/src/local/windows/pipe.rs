@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
 use std::os::windows::fs::OpenOptionsExt as _;
 use std::os::windows::io::OwnedHandle;
 use std::sync::Arc;
@@ -74,6 +75,11 @@ impl Stream {
     /// How long a blocking write waits for the daemon to take it; `None`: for ever.
     pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         *self.write_timeout.lock() = timeout;
+        Ok(())
+    }
+
+    /// A pipe has no half to close: the daemon sees an end when the whole is closed.
+    pub fn shutdown(&self, _: Shutdown) -> io::Result<()> {
         Ok(())
     }
 
