@@ -4,12 +4,24 @@
 //! ones, never a mixture, with mode 0600, and what it returned `Ok` for survives a power cut. [`read_stable`] reads a
 //! file that others may be rewriting in place, without ever taking a half-written file for an empty one.
 //!
-//! The functions block; [`write_durable`] waits for a disk and belongs on a blocking thread.
+//! Small files of our own beside it are created, filled, grown and removed with the same care.
+//!
+//! The functions block; those that write wait for a disk and belong on a blocking thread.
+
+mod ops;
+mod write;
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+#[cfg(test)]
+pub(crate) use ops::{Op, hook};
+pub use write::{
+    append_durable, create_durable, move_aside, overwrite_durable, remove_durable, sweep, write_durable,
+    write_durable_if,
+};
 
 /// A credential file is a few KiB; what is larger is not one, and must not be read into memory.
 const MAX_BYTES: u64 = 4 << 20;
@@ -57,6 +69,12 @@ pub enum FsError {
         /// The resolved path.
         path: PathBuf,
     },
+    /// Another program wrote the file after it was read.
+    #[error("could not replace `{}`: another program is writing it", path.display())]
+    Changed {
+        /// The path as given.
+        path: PathBuf,
+    },
     /// The symbolic links lead in a circle.
     #[error("could not resolve `{}`: more than {MAX_LINKS} symbolic links", path.display())]
     TooManyLinks {
@@ -94,6 +112,13 @@ pub struct Stamp {
     identity: [i128; 3],
 }
 
+impl Stamp {
+    /// When the file was written last, where the system tells.
+    pub fn modified(&self) -> Option<SystemTime> {
+        self.modified
+    }
+}
+
 /// The stamp of the file at `path`; `None` when there is none. One system call.
 pub fn stamp(path: &Path) -> Result<Option<Stamp>, FsError> {
     match fs::metadata(path) {
@@ -101,6 +126,11 @@ pub fn stamp(path: &Path) -> Result<Option<Stamp>, FsError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(FsError::Io { verb: "examine", path: path.to_owned(), source }),
     }
+}
+
+/// The bytes of a file that nobody else writes; `None` when it does not exist.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FsError> {
+    Ok(read_whole(path)?.map(|(_, bytes)| bytes))
 }
 
 /// Reads and parses a file that somebody else may be rewriting in place at this moment: an empty or unparsable file is
@@ -134,35 +164,6 @@ pub fn check_replaceable(path: &Path) -> Result<(), FsError> {
         Err(source) => return Err(FsError::Io { verb: "examine", path, source }),
     }
     check_directory(&path)
-}
-
-/// Replaces the file at `path` by `bytes`: resolves symbolic links, writes a new 0600 file beside the target, syncs
-/// it, renames it over the target and syncs the directory. A missing parent directory is created with mode 0700; the
-/// mode of an existing one is left alone.
-///
-/// Refuses what [`check_replaceable`] refuses. On an error before the rename the old file is untouched.
-pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
-    check_replaceable(path)?;
-    let target = resolve(path)?;
-    let dir = parent(&target);
-    create_private_dirs(dir)?;
-
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let in_dir = |verb| move |source| FsError::Io { verb, path: dir.to_owned(), source };
-    // `tempfile` creates with O_EXCL and mode 0600.
-    let mut temp = tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".tmp")
-        .tempfile_in(dir)
-        .map_err(in_dir("create a file in"))?;
-    temp.write_all(bytes).map_err(in_dir("write a file in"))?;
-    temp.as_file().sync_all().map_err(in_dir("sync a file in"))?;
-    temp.persist(&target).map_err(|error| FsError::Io {
-        verb: "replace",
-        path: target.clone(),
-        source: error.error,
-    })?;
-    sync_dir(dir).map_err(in_dir("sync"))
 }
 
 fn read_whole(path: &Path) -> Result<Option<(Stamp, Vec<u8>)>, FsError> {
@@ -242,36 +243,6 @@ fn check_directory(path: &Path) -> Result<(), FsError> {
 
 #[cfg(not(unix))]
 fn check_directory(_: &Path) -> Result<(), FsError> {
-    Ok(())
-}
-
-/// Creates what is missing of `dir`, each entry synced into the directory above it.
-fn create_private_dirs(dir: &Path) -> Result<(), FsError> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let above = parent(dir);
-    create_private_dirs(above)?;
-    #[allow(unused_mut, reason = "only unix has modes")]
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(dir) {
-        // Somebody else was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-        created => created.and_then(|()| sync_dir(above)),
-    }
-    .map_err(|source| FsError::Io { verb: "create", path: dir.to_owned(), source })
-}
-
-#[cfg(unix)]
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Windows cannot sync a directory; the rename is journalled.
-#[cfg(not(unix))]
-fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -44,6 +44,12 @@ pub struct Fingerprint(String);
 
 impl Fingerprint {
     const LEN: usize = 12;
+
+    /// The name as [`Display`](fmt::Display) wrote it; `None` when it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == Self::LEN && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+    }
 }
 
 impl fmt::Display for Fingerprint {
@@ -67,5 +73,14 @@ mod tests {
     fn different_tokens_have_different_fingerprints() {
         assert_ne!(Secret::new("a").fingerprint(), Secret::new("b").fingerprint());
         assert_eq!(Secret::new("a").fingerprint().to_string().len(), 12);
+    }
+
+    #[test]
+    fn a_fingerprint_is_read_back_and_a_token_is_none() {
+        let fingerprint = Secret::new("a").fingerprint();
+        assert_eq!(Fingerprint::parse(&fingerprint.to_string()), Some(fingerprint));
+        for text in ["", "rt_FAKE_12_ch", "0123456789AB", "0123456789abc"] {
+            assert_eq!(Fingerprint::parse(text), None, "{text}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 #![cfg(unix)]
 
 use std::cell::Cell;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 use super::*;
