@@ -28,6 +28,9 @@ pub struct Limits {
     pub refresh_backoff_first: Duration,
     /// No pause between refreshes is longer, unless the issuer named a time itself.
     pub refresh_backoff_max: Duration,
+    /// How long the credential file is watched after the issuer refused a refresh token: the program that used it may be
+    /// just writing what it got.
+    pub refusal_watch: Duration,
     /// Further reads of a credential file that does not parse: another program may be rewriting it in place.
     pub reread_tries: u32,
     /// Pause before each of them.
@@ -101,7 +104,7 @@ impl Limits {
         every! {
             Count: sessions, calls_per_session, turns;
             Wait: hello, write_stall, drain, login, login_wait, refresh_before_expiry, refresh_backoff_first,
-                refresh_backoff_max;
+                refresh_backoff_max, refusal_watch;
             Tries: reread_tries;
             Wait: reread_pause, issuer_request, revoke, connect, response_head, stream_idle, backend_request;
             Tries: turn_retries;
@@ -141,6 +144,7 @@ impl Default for Limits {
             refresh_before_expiry: Duration::from_secs(300),
             refresh_backoff_first: Duration::from_secs(1),
             refresh_backoff_max: Duration::from_secs(60),
+            refusal_watch: Duration::from_secs(3),
             reread_tries: 5,
             reread_pause: Duration::from_millis(50),
             issuer_request: Duration::from_secs(30),

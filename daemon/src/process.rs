@@ -1,4 +1,4 @@
-//! What this process costs. It is not dumpable, so nobody else of its user can look.
+//! What this process costs, as nobody else of its user can see: it is not dumpable. And whether another one still runs.
 
 /// Proportional set size in bytes: its memory with shared pages counted in parts. `None` where the system does not tell.
 pub(crate) fn pss_bytes() -> Option<u64> {
@@ -12,4 +12,19 @@ pub(crate) fn pss_bytes() -> Option<u64> {
 pub(crate) fn open_files() -> Option<u64> {
     let listed = std::fs::read_dir("/dev/fd").ok()?.count();
     Some(listed.saturating_sub(1) as u64)
+}
+
+/// Whether a process of this id may still run. In doubt it does.
+#[cfg(unix)]
+pub(crate) fn may_run(pid: u32) -> bool {
+    use rustix::io::Errno;
+    use rustix::process::{Pid, test_kill_process};
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    test_kill_process(pid) != Err(Errno::SRCH)
+}
+
+/// Whether a process of this id may still run. In doubt it does.
+#[cfg(not(unix))]
+pub(crate) fn may_run(_: u32) -> bool {
+    true
 }

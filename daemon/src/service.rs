@@ -62,6 +62,11 @@ impl CodexService {
         Self { inner: Arc::new(inner) }
     }
 
+    /// Finishes what an earlier process left of a refresh. At the start, before anybody asks.
+    pub(crate) async fn begin(&self) {
+        self.inner.tokens.begin().await;
+    }
+
     pub(crate) fn turns_running(&self) -> usize {
         *self.inner.count.borrow()
     }

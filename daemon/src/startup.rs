@@ -151,6 +151,8 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
             return Err(error);
         }
     };
+    // Before anybody asks: the file may hold a token that is spent.
+    server.service.begin().await;
     tracing::info!(
         build = BUILD,
         pid = std::process::id(),
@@ -197,6 +199,7 @@ fn start(
     let tracker = TaskTracker::new();
     let auth = AuthConfig {
         file: config.auth_file.clone(),
+        history: config.state_dir.join("refresh-history.jsonl"),
         issuer: config.issuer.clone(),
         backend_origin: config.backend_origin(),
         client_id: CLIENT_ID.to_owned(),

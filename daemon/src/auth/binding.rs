@@ -68,6 +68,7 @@ impl From<NotRefreshable> for AuthError {
         match why {
             NotRefreshable::OtherMachine => Self::OtherMachine,
             NotRefreshable::Refused(refusal) => Self::Refused(refusal),
+            NotRefreshable::Spent { at } => Self::Spent { at },
             why @ (NotRefreshable::Adopted | NotRefreshable::Elsewhere { .. }) => Self::Expired { why },
         }
     }

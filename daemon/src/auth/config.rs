@@ -11,6 +11,8 @@ use reqwest::{Certificate, Url};
 pub struct AuthConfig {
     /// Canonical path of the credential file; the file need not exist.
     pub file: PathBuf,
+    /// Where the history of refresh tokens is kept; its folder exists.
+    pub history: PathBuf,
     /// Issuer URL; https, or http to loopback.
     pub issuer: String,
     /// Backend URL, of which the origin counts; https, or http to loopback.

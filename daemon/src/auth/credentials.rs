@@ -42,6 +42,9 @@ pub(super) struct OwnGrant {
     pub(super) obtained_at: Option<SystemTime>,
     /// When the pair was last renewed; `None` before the first time.
     pub(super) last_refresh: Option<SystemTime>,
+    /// How often the pair has been renewed since the person signed in: tells an older copy of this login from a newer one
+    /// without asking a clock.
+    pub(super) renewals: u64,
 }
 
 /// What a grant is bound to. It is never sent to another issuer or backend, nor spent on another machine.
@@ -110,6 +113,18 @@ impl Credentials {
     /// Whether this token was renewed so recently that a 401 cannot be its age.
     pub(super) fn just_renewed(&self, now: SystemTime) -> bool {
         self.renewed_within(RECOVERY_SETTLE, now)
+    }
+
+    /// Whether `self` and `other` come from the same signing in, one renewed more often than the other perhaps.
+    pub(super) fn same_login(&self, other: &Self) -> bool {
+        let begun = |login: &Self| login.own.as_ref().and_then(|own| own.obtained_at);
+        self.account_id == other.account_id && begun(self).is_some() && begun(self) == begun(other)
+    }
+
+    /// Whether `self` is `other` renewed: what a file held before it was put back to an older state.
+    pub(super) fn is_newer_than(&self, other: &Self) -> bool {
+        let renewals = |login: &Self| login.own.as_ref().map(|own| own.renewals);
+        self.same_login(other) && renewals(self) > renewals(other)
     }
 
     /// Names the refresh token, if this login has one.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::callback::PortsBusy;
 use super::issuer::IssuerError;
-use super::refresh::Refusal;
+use super::refresh::{End, Refusal};
 use super::store::StoreError;
 
 /// Why a call of the [`TokenManager`](super::TokenManager) failed. Cheap to clone: one refresh answers many callers.
@@ -41,6 +41,13 @@ pub enum AuthError {
         our_issuer: String,
         /// The configured backend origin.
         our_backend_origin: String,
+    },
+    /// The file holds an older copy of the login, whose refresh token this daemon has spent; sending it again could end
+    /// the whole login at the issuer. Next step: sign in.
+    #[error("could not renew the access token: {}", NotRefreshable::Spent { at: *.at })]
+    Spent {
+        /// When it was spent.
+        at: SystemTime,
     },
     /// The issuer refused the refresh token for good. Next step: sign in.
     #[error("could not renew the access token: {}: {}", refusal_cause(.0), .0.message)]
@@ -132,6 +139,12 @@ pub enum NotRefreshable {
         /// The backend origin of the login.
         backend_origin: String,
     },
+    /// See [`AuthError::Spent`].
+    #[error("the credential file holds an older copy of the login, and its refresh token is spent")]
+    Spent {
+        /// When it was spent.
+        at: SystemTime,
+    },
     /// The issuer refused the refresh token.
     #[error("{}: {}", refusal_cause(.0), .0.message)]
     Refused(Refusal),
@@ -142,6 +155,15 @@ impl AuthError {
     /// account signed in.
     pub(super) fn leaves_old(&self) -> bool {
         !matches!(self, Self::NotLoggedIn | Self::AccountMismatch { .. } | Self::GrantElsewhere { .. })
+    }
+}
+
+impl From<End> for AuthError {
+    fn from(end: End) -> Self {
+        match end {
+            End::Spent { at } => Self::Spent { at },
+            End::Refused(refusal) => Self::Refused(refusal),
+        }
     }
 }
 

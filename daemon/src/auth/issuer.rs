@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::answer::{self, Verdict};
 use super::credentials::Reason;
+use super::journal::Evidence;
 use super::refresh::Refusal;
 use super::{AuthConfig, form};
 use crate::http_client;
@@ -35,6 +36,9 @@ pub enum IssuerError {
     /// The connection broke, or the time was over, after the request may have been sent.
     #[error("could not get the issuer's whole answer")]
     Broken(#[source] reqwest::Error),
+    /// A daemon before this one sent the request, and ended before it wrote the answer down.
+    #[error("could not learn the issuer's answer: the daemon ended during a refresh")]
+    Interrupted,
     /// The answer is longer than any token answer.
     #[error("could not read the issuer's answer: it is longer than {MAX_ANSWER_BYTES} bytes")]
     TooLong,
@@ -158,6 +162,7 @@ impl Issuer {
                 code,
                 message,
                 interrupted: false,
+                evidence: Evidence::None,
             })),
             Verdict::Failed { code, message } => {
                 let status = answer.status.as_u16();

@@ -159,7 +159,7 @@ impl Logins {
     /// The pending login, or a new one.
     pub(super) async fn start(&self) -> Result<PendingLogin, AuthError> {
         // Before a person is sent to a browser: what cannot be written need not be begun.
-        self.0.store.check().await?;
+        self.0.store.check_login().await?;
         self.0.start()
     }
 
@@ -358,12 +358,12 @@ fn credentials(tokens: Tokens, bound: Binding, now: SystemTime) -> Result<Creden
     let ends = tokens.expires_in.and_then(|lifetime| now.checked_add(lifetime));
     let expires_at = access.expires_at.or(ends);
     let account_id = Claims::of(&id_token).or(access).account_id.ok_or(LoginError::NoAccount)?;
-    let own = OwnGrant { refresh_token, bound, obtained_at: Some(now), last_refresh: None };
+    let own = OwnGrant { refresh_token, bound, obtained_at: Some(now), last_refresh: None, renewals: 0 };
     Ok(Credentials { access_token, id_token: Some(id_token), expires_at, account_id, own: Some(own) })
 }
 
-/// The error with its causes, for the page.
-fn chain(error: &dyn std::error::Error) -> String {
+/// The error with its causes, in a line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

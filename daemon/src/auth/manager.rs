@@ -1,7 +1,6 @@
 //! The door of `auth`.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -10,9 +9,11 @@ use super::config::{AuthConfig, ConfigError};
 use super::credentials::{Binding, Credentials, Need, Reason};
 use super::error::{AuthError, NotRefreshable};
 use super::issuer::{Issuer, IssuerError};
+use super::journal::{Entry, Journal};
 use super::login::{LoginState, Logins, PendingLogin};
 use super::refresh::Urgency;
 use super::refresher::{Next, Refresher};
+use super::seams::{Clock, Seams};
 use super::status::{AuthState, AuthStatus};
 use super::store::Store;
 use crate::fsx::Reread;
@@ -51,6 +52,8 @@ pub enum Revocation {
 struct Shared {
     limits: Limits,
     tracker: TaskTracker,
+    clock: Clock,
+    journal: Journal,
     ours: Binding,
     store: Arc<Store>,
     issuer: Arc<Issuer>,
@@ -62,13 +65,29 @@ impl TokenManager {
     /// Touches neither file nor network. Refreshes and logins run on `tracker`, which a drain waits for; see
     /// [`TokenManager::close`].
     pub fn new(config: AuthConfig, limits: Limits, tracker: TaskTracker) -> Result<Self, ConfigError> {
+        Self::with(config, limits, tracker, Seams::default())
+    }
+
+    pub(super) fn with(
+        config: AuthConfig,
+        limits: Limits,
+        tracker: TaskTracker,
+        seams: Seams,
+    ) -> Result<Self, ConfigError> {
         let config = config.normalized()?;
         let reread = Reread { tries: limits.reread_tries, pause: limits.reread_pause };
         let ours = Binding::ours(&config);
-        let store = Arc::new(Store::new(config.file.clone(), reread));
+        let journal = Journal::new(config.history.clone());
+        let (clock, holder) = (seams.clock, seams.holder);
+        let store = Arc::new(Store::new(config.file.clone(), reread, clock.clone(), journal.clone()));
         let issuer = Arc::new(Issuer::new(&config, &limits));
-        let refresher =
-            Arc::new(Refresher::new(Arc::clone(&store), Arc::clone(&issuer), tracker.clone(), &limits));
+        let refresher = Arc::new(Refresher::new(
+            Arc::clone(&store),
+            Arc::clone(&issuer),
+            tracker.clone(),
+            (journal.clone(), clock.clone(), holder),
+            &limits,
+        ));
         let logins = Logins::new(
             config,
             ours.clone(),
@@ -77,7 +96,24 @@ impl TokenManager {
             tracker.clone(),
             &limits,
         );
-        Ok(Self(Arc::new(Shared { limits, tracker, ours, store, issuer, refresher, logins })))
+        let shared = Shared { limits, tracker, clock, journal, ours, store, issuer, refresher, logins };
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// Finishes a refresh that an earlier process left undone. At the start; what fails is tried again at the first
+    /// renewal.
+    pub async fn begin(&self) {
+        if let Err(error) = self.0.refresher.begin().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not look for an interrupted refresh"
+            );
+        }
+    }
+
+    /// What became of every refresh token, oldest first.
+    pub fn history(&self) -> Vec<Entry> {
+        self.0.journal.entries()
     }
 
     /// A usable access token: the one in the file, renewed first when it has less than
@@ -133,6 +169,7 @@ impl Shared {
     async fn obtain(&self, rejected: Option<&Grant>) -> Result<Grant, AuthError> {
         for _ in 0..LOOKS {
             let login = self.store.current().await?.ok_or(AuthError::NotLoggedIn)?;
+            self.refresher.notice(&login).await;
             self.ours.check_place(&login)?;
             let (urgency, reason) = match self.need(&login, rejected)? {
                 Need::None => return Ok(login.grant()),
@@ -146,7 +183,7 @@ impl Shared {
             match renewed {
                 Ok(Next::Look) => {}
                 Ok(Next::KeepOld) => return Ok(login.grant()),
-                Err(error) if urgency == Urgency::Early && error.leaves_old() && is_valid(&login) => {
+                Err(error) if urgency == Urgency::Early && error.leaves_old() && self.is_valid(&login) => {
                     return Ok(login.grant());
                 }
                 Err(error) => return Err(error),
@@ -156,7 +193,7 @@ impl Shared {
     }
 
     fn need(&self, login: &Credentials, rejected: Option<&Grant>) -> Result<Need, AuthError> {
-        let now = SystemTime::now();
+        let now = self.clock.now();
         let margin = self.limits.refresh_before_expiry;
         let Some(rejected) = rejected else { return Ok(login.need(now, margin)) };
         if login.account_id != rejected.account_id {
@@ -174,6 +211,11 @@ impl Shared {
         Ok(Need::Needed(Reason::UnauthorizedRecovery))
     }
 
+    /// An access token whose end nobody knows is good until the backend says otherwise.
+    fn is_valid(&self, login: &Credentials) -> bool {
+        login.expires_at.is_none_or(|end| end > self.clock.now())
+    }
+
     async fn status(&self) -> AuthStatus {
         let file = self.store.path().to_owned();
         let login = match self.store.current().await {
@@ -182,15 +224,17 @@ impl Shared {
             Err(error) => return AuthStatus::none(file, AuthState::Unreadable(Arc::new(error))),
         };
         let not_refreshable = match self.ours.check_spendable(&login) {
-            Ok(token) => self.refresher.refusal(&token).map(NotRefreshable::Refused),
+            Ok(token) => self.refresher.ended(&token),
             Err(why) => Some(why),
         };
         let place = self.ours.check_place(&login);
-        AuthStatus::of(file, &login, place, not_refreshable, self.limits.refresh_before_expiry)
+        let when = (self.clock.now(), self.limits.refresh_before_expiry);
+        AuthStatus::of(file, &login, place, not_refreshable, when)
     }
 
     async fn logout(&self) -> Result<LogoutReport, AuthError> {
         self.logins.cancel_any().await;
+        self.refresher.begin().await?;
         // Before anything is revoked: a token must not be killed that then cannot be removed.
         self.store.check().await?;
         // A record that cannot be read has no token to revoke, but it can be removed.
@@ -201,6 +245,7 @@ impl Shared {
             Some(login) => self.revoke(login).await,
             None => Revocation::NotSent(None),
         };
+        self.refresher.wipe().await?;
         let was_signed_in = self.store.clear().await?;
         Ok(LogoutReport { was_signed_in, revocation })
     }
@@ -216,11 +261,6 @@ impl Shared {
             Err(error) => Revocation::Failed(error),
         }
     }
-}
-
-/// An access token whose end nobody knows is good until the backend says otherwise.
-fn is_valid(login: &Credentials) -> bool {
-    login.expires_at.is_none_or(|end| end > SystemTime::now())
 }
 
 #[cfg(test)]

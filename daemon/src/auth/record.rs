@@ -3,7 +3,7 @@
 //! ```json
 //! {"access_token": "…", "id_token": "…", "expires_at": 1795337241, "account_id": "…",
 //!  "grant": {"refresh_token": "…", "issuer": "…", "backend_origin": "…", "client_id": "…", "machine": "…",
-//!            "obtained_at": 1795000000, "last_refresh": 1795300000}}
+//!            "obtained_at": 1795000000, "last_refresh": 1795300000, "renewals": 3}}
 //! ```
 //! Times are unix seconds. The refresh token is only in `grant`, where the original plugin does not look: a forgotten
 //! copy of that plugin cannot spend it. A record without `grant` is that plugin's own; its flat `refresh_token` is not
@@ -63,6 +63,8 @@ struct WireGrant {
     obtained_at: Value,
     #[serde(skip_serializing_if = "Value::is_null", default)]
     last_refresh: Value,
+    #[serde(skip_serializing_if = "Value::is_null", default)]
+    renewals: Value,
 }
 
 /// Reads the record.
@@ -137,6 +139,7 @@ impl TryFrom<WireGrant> for OwnGrant {
             },
             obtained_at: unix_time(&wire.obtained_at),
             last_refresh: unix_time(&wire.last_refresh),
+            renewals: wire.renewals.as_u64().unwrap_or_default(),
         })
     }
 }
@@ -157,6 +160,7 @@ impl From<&Credentials> for Wire {
                 machine: own.bound.machine.clone(),
                 obtained_at: time(own.obtained_at),
                 last_refresh: time(own.last_refresh),
+                renewals: if own.renewals == 0 { Value::Null } else { own.renewals.into() },
             }),
         }
     }

@@ -1,26 +1,50 @@
 //! When a refresh token may be spent: the state machine, without I/O and without a clock of its own.
 //!
 //! * One refresh at a time; who comes while it runs joins it.
-//! * After a refusal a refresh token is not tried again until the file holds another one.
+//! * A refresh token that was spent or refused is never sent again, however often the file brings it back.
 //! * After a failure that may pass, not before a backoff has passed.
 //! * After a request whose answer never came, the token may be spent already. It is tried again only when the access
 //!   token is of no use any more: until then there is something to lose, since issuers are said to revoke the whole
 //!   family on a replay (WIRE §5.7).
 //! * A new pair that could not be written is written before anything else happens.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::credentials::Credentials;
 use super::issuer::IssuerError;
+use super::journal::Evidence;
 use super::store::StoreError;
 use crate::limits::Limits;
 use crate::secret::Fingerprint;
 
 /// No `Retry-After` of the issuer is honoured beyond this: a person may have repaired things meanwhile.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
+/// Ended tokens that are remembered: as many as the journal can name.
+const ENDS_KEPT: usize = 512;
+
+/// The state, and which tokens have ended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Machine {
+    state: State,
+    /// Oldest first.
+    ends: VecDeque<(Fingerprint, End)>,
+}
+
+/// How a refresh token ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The issuer gave another one for it.
+    Spent {
+        /// When.
+        at: SystemTime,
+    },
+    /// The issuer refused it for good.
+    Refused(Refusal),
+}
 
 /// What the daemon knows about renewing the login.
 #[derive(Clone, Debug, Default)]
@@ -49,14 +73,7 @@ pub(super) enum State {
         /// When and why.
         pause: Pause,
     },
-    /// The issuer refused the token for good.
-    Refused {
-        /// The refused refresh token.
-        token: Fingerprint,
-        /// Its words.
-        refusal: Refusal,
-    },
-    /// The issuer gave a new pair that could not be written; this is its only copy.
+    /// The issuer gave a new pair that could not be written; it is in memory and, unless that failed too, in the slot.
     Unsaved {
         /// The pair.
         pair: Pair,
@@ -80,10 +97,10 @@ pub(super) struct Pause {
     pub(super) cause: Arc<IssuerError>,
 }
 
-/// The login that was spent and what came for it.
+/// The token that was spent and what came for it.
 #[derive(Clone, Debug)]
 pub(super) struct Pair {
-    pub(super) spent: Arc<Credentials>,
+    pub(super) spent: Fingerprint,
     pub(super) renewed: Arc<Credentials>,
 }
 
@@ -98,6 +115,8 @@ pub struct Refusal {
     pub message: String,
     /// An earlier refresh with this token got no answer, which is the likely reason: it was spent then.
     pub interrupted: bool,
+    /// What the journal proves about the token.
+    pub evidence: Evidence,
 }
 
 /// What happens to the machine.
@@ -132,7 +151,7 @@ pub(super) enum Urgency {
 /// How an attempt ended.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    /// Nothing is left to do or to remember: the new pair is on disk, or the file changed, or nothing was sent.
+    /// Nothing is left to do: the new pair is on disk, or the file changed, or nothing was sent.
     Settled,
     /// Permanent.
     Refused { token: Fingerprint, refusal: Refusal },
@@ -151,6 +170,8 @@ pub(super) enum Action {
     None,
     /// Start an attempt, and wait for it.
     Spend,
+    /// The token has ended: see whether there is a newer copy of the login, and wait for the outcome.
+    Restore,
     /// Write this pair, and wait for it.
     Save(Pair),
     /// Wait for the attempt that runs.
@@ -168,18 +189,88 @@ pub(super) struct Backoff {
     max: Duration,
 }
 
-impl State {
-    /// The transition. The returned state is never older than `self`: an event that does not fit changes nothing.
-    pub(super) fn on(self, event: Event, backoff: Backoff) -> (Self, Action) {
+impl Machine {
+    /// A machine that knows of `ends` already, as an earlier process left them.
+    pub(super) fn after(ends: impl IntoIterator<Item = (Fingerprint, End)>) -> Self {
+        let mut machine = Self::default();
+        for (token, end) in ends {
+            machine.remember(token, end);
+        }
+        machine
+    }
+
+    /// The state.
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// An earlier process left the machine in `state`.
+    pub(super) fn resume(&mut self, state: State) {
+        self.state = state;
+    }
+
+    /// How `token` ended, if it did.
+    pub(super) fn end(&self, token: &Fingerprint) -> Option<&End> {
+        self.ends.iter().rev().find(|(ended, _)| ended == token).map(|(_, end)| end)
+    }
+
+    /// The transition. An event that does not fit changes nothing.
+    pub(super) fn on(&mut self, event: Event, backoff: Backoff) -> Action {
         match event {
-            Event::Wanted { token, urgency, now } => self.wanted(&token, urgency, now),
+            Event::Wanted { token, urgency, now } => {
+                let ended = self.end(&token).is_some();
+                let (state, action) = std::mem::take(&mut self.state).wanted(&token, ended, urgency, now);
+                self.state = state;
+                action
+            }
             Event::Ended { outcome, now, jitter } => {
-                (self.ended(outcome, now, jitter, backoff), Action::None)
+                if matches!(self.state, State::Running { .. }) {
+                    self.ended(outcome, now, jitter, backoff);
+                }
+                Action::None
             }
         }
     }
 
-    fn wanted(self, wanted: &Fingerprint, urgency: Urgency, now: Instant) -> (Self, Action) {
+    fn ended(&mut self, outcome: Outcome, now: Instant, jitter: f64, backoff: Backoff) {
+        let State::Running { failures, doubtful } = self.state else { return };
+        let failures = failures.saturating_add(1);
+        let until = now + backoff.pause(failures, jitter);
+        self.state = match outcome {
+            Outcome::Settled => State::Idle,
+            Outcome::Refused { token, mut refusal } => {
+                refusal.interrupted |= doubtful;
+                self.remember(token, End::Refused(refusal));
+                State::Idle
+            }
+            Outcome::Transient { token, cause, retry_after } => {
+                let named = now + retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+                let pause = Pause { failures, until: until.max(named), cause };
+                // The doubt about a token does not pass because a later attempt failed to reach the issuer.
+                if doubtful { State::Doubtful { token, pause } } else { State::Waiting { token, pause } }
+            }
+            Outcome::Unknown { token, cause } => {
+                State::Doubtful { token, pause: Pause { failures, until, cause } }
+            }
+            Outcome::Unsaved { pair, cause } => State::Unsaved { pair, failures, until, cause },
+        };
+    }
+
+    /// `token` has ended.
+    pub(super) fn remember(&mut self, token: Fingerprint, end: End) {
+        // The first end is the true one: what is refused after it was spent is refused for that.
+        if self.end(&token).is_some() {
+            return;
+        }
+        self.ends.push_back((token, end));
+        while self.ends.len() > ENDS_KEPT {
+            self.ends.pop_front();
+        }
+    }
+}
+
+impl State {
+    fn wanted(self, wanted: &Fingerprint, ended: bool, urgency: Urgency, now: Instant) -> (Self, Action) {
         let early = urgency == Urgency::Early;
         match self {
             Self::Running { .. } => (self, Action::Join),
@@ -189,9 +280,7 @@ impl State {
             Self::Unsaved { pair, failures, .. } => {
                 (Self::Running { failures, doubtful: false }, Action::Save(pair))
             }
-            Self::Refused { ref token, .. } if token == wanted => {
-                (self, if early { Action::KeepOld } else { Action::Fail })
-            }
+            _ if ended => (Self::Running { failures: 0, doubtful: false }, Action::Restore),
             Self::Doubtful { ref token, .. } if token == wanted && early => (self, Action::KeepOld),
             Self::Waiting { ref token, ref pause } | Self::Doubtful { ref token, ref pause }
                 if token == wanted =>
@@ -202,32 +291,9 @@ impl State {
                 let doubtful = matches!(self, Self::Doubtful { .. });
                 (Self::Running { failures: pause.failures, doubtful }, Action::Spend)
             }
-            Self::Idle | Self::Refused { .. } | Self::Doubtful { .. } | Self::Waiting { .. } => {
+            Self::Idle | Self::Doubtful { .. } | Self::Waiting { .. } => {
                 (Self::Running { failures: 0, doubtful: false }, Action::Spend)
             }
-        }
-    }
-
-    fn ended(self, outcome: Outcome, now: Instant, jitter: f64, backoff: Backoff) -> Self {
-        let Self::Running { failures, doubtful } = self else { return self };
-        let failures = failures.saturating_add(1);
-        let until = now + backoff.pause(failures, jitter);
-        match outcome {
-            Outcome::Settled => Self::Idle,
-            Outcome::Refused { token, mut refusal } => {
-                refusal.interrupted |= doubtful;
-                Self::Refused { token, refusal }
-            }
-            Outcome::Transient { token, cause, retry_after } => {
-                let named = now + retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-                let pause = Pause { failures, until: until.max(named), cause };
-                // The doubt about a token does not pass because a later attempt failed to reach the issuer.
-                if doubtful { Self::Doubtful { token, pause } } else { Self::Waiting { token, pause } }
-            }
-            Outcome::Unknown { token, cause } => {
-                Self::Doubtful { token, pause: Pause { failures, until, cause } }
-            }
-            Outcome::Unsaved { pair, cause } => Self::Unsaved { pair, failures, until, cause },
         }
     }
 }

@@ -67,10 +67,10 @@ impl AuthStatus {
         login: &Credentials,
         place: Result<(), AuthError>,
         not_refreshable: Option<NotRefreshable>,
-        margin: Duration,
+        (now, margin): (SystemTime, Duration),
     ) -> Self {
         let claims = login.claims();
-        let state = match (place, login.need(SystemTime::now(), margin)) {
+        let state = match (place, login.need(now, margin)) {
             (Err(elsewhere), _) => AuthState::Elsewhere(elsewhere),
             (Ok(()), Need::Needed(_)) if not_refreshable.is_some() => AuthState::Expired,
             (Ok(()), Need::Early(_) | Need::Needed(_)) if not_refreshable.is_none() => {

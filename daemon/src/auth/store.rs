@@ -1,14 +1,20 @@
 //! The credential file: one JSON object that other programs share, of which one key is ours.
 //!
 //! * What is not ours keeps its values and its order.
-//! * A file that cannot be parsed is an error, never "signed out", and is never overwritten.
-//! * Every change is: re-read, change, write durably; one at a time in this process.
+//! * A file that cannot be parsed is an error, never "signed out", and is never overwritten or deleted. When a person signs
+//!   in anew it is moved aside.
+//! * Every change is: re-read, change, write durably; one at a time in this process, and again from the start when another
+//!   program wrote the file in between.
+//! * A copy of our record lies beside the file; see [`Copy`].
 //!
 //! Reads are a system call or a few KiB and run inline; writes wait for a disk and run on a blocking thread, which
 //! also keeps the lock, so that a caller that goes away cannot let a second change in beside the first.
 
+mod copy;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -16,11 +22,18 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
+use super::journal::{self, Entry, Journal};
 use super::record::{self, RecordError};
+use super::seams::Clock;
 use crate::fsx::{self, FsError, ReadError, Reread, Stamp};
+use crate::secret::Fingerprint;
+
+pub(super) use copy::Copy;
 
 /// Our key in the file, shared with the original plugin.
 const KEY: &str = "openai_codex";
+/// Tries of one change while another program keeps writing the file: it takes microseconds, we some milliseconds.
+const WRITES: u32 = 8;
 
 /// The credential file could not be read, understood or written.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +65,18 @@ pub enum StoreError {
         #[source]
         source: FsError,
     },
+    /// The record of a refresh that is under way, beside the credential file, could not be kept. Nothing was spent, unless
+    /// the error says that the new login was not saved.
+    #[error("could not {verb} the record of a refresh `{}`", path.display())]
+    Slot {
+        /// `read`, `write` or `remove`.
+        verb: &'static str,
+        /// The record.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: FsError,
+    },
 }
 
 /// Why the bytes of the file are not a credential file.
@@ -78,7 +103,7 @@ pub enum DocumentError {
 pub(super) enum Renewal {
     /// The new pair is on disk.
     Written,
-    /// The file no longer holds the pair that was spent; it was left alone and this is what it holds.
+    /// The file no longer holds the token that was spent; it was left alone and this is what it holds.
     Kept(Option<Arc<Credentials>>),
 }
 
@@ -87,6 +112,8 @@ pub(super) enum Renewal {
 pub(super) struct Store {
     path: PathBuf,
     reread: Reread,
+    clock: Clock,
+    journal: Journal,
     changes: Arc<AsyncMutex<()>>,
     cache: Mutex<Option<Cached>>,
 }
@@ -97,15 +124,24 @@ struct Cached {
     login: Option<Arc<Credentials>>,
 }
 
+/// The file as it was read; `None` where there is none.
+type Document = Option<(Stamp, Map<String, Value>)>;
+
 impl Store {
     /// A store over the file at `path`, which need not exist. Touches nothing.
-    pub(super) fn new(path: PathBuf, reread: Reread) -> Self {
-        Self { path, reread, changes: Arc::default(), cache: Mutex::new(None) }
+    pub(super) fn new(path: PathBuf, reread: Reread, clock: Clock, journal: Journal) -> Self {
+        Self { path, reread, clock, journal, changes: Arc::default(), cache: Mutex::new(None) }
     }
 
     /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// When the file was written last; now when it does not say.
+    pub(super) fn modified(&self) -> SystemTime {
+        let stamp = self.cache.lock().as_ref().and_then(|cached| cached.stamp.modified());
+        stamp.unwrap_or_else(|| self.clock.now())
     }
 
     /// The login in the file as it is now: one system call while nobody changed it.
@@ -133,84 +169,151 @@ impl Store {
         fsx::check_replaceable(&self.path).map_err(|error| self.unwritable(error))
     }
 
-    /// Whether [`Store::replace`] and [`Store::clear`] would work: the file parses, whatever our record is, and can be
-    /// replaced.
+    /// Whether [`Store::clear`] would work: the file parses, whatever our record is, and can be replaced.
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         self.read().await?;
         self.check_writable()
     }
 
-    /// Puts a new login in the place of whatever record there is.
-    pub(super) async fn replace(&self, login: &Credentials) -> Result<(), StoreError> {
-        let guard = self.lock().await;
-        let mut document = self.read().await?.map(|(_, document)| document).unwrap_or_default();
-        document.insert(KEY.to_owned(), Value::Object(record::render(login)));
-        self.write(guard, document).await
+    /// Whether [`Store::replace`] would work: the file can be replaced, and what does not parse can be moved aside.
+    pub(super) async fn check_login(&self) -> Result<(), StoreError> {
+        match self.read().await {
+            Ok(_) | Err(StoreError::Unreadable { source: ReadError::Parse(_), .. }) => self.check_writable(),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Puts `renewed` in the place of `spent`, if the file still holds `spent`.
+    /// Puts a new login in the place of whatever record there is. A file that does not parse is moved aside first, never
+    /// overwritten.
+    #[allow(clippy::significant_drop_tightening, reason = "one lock from the read to the write")]
+    pub(super) async fn replace(&self, login: &Credentials) -> Result<(), StoreError> {
+        let mut guard = self.lock().await;
+        for _ in 0..WRITES {
+            let (stamp, mut document) = match self.read().await {
+                Ok(read) => split(read),
+                Err(StoreError::Unreadable { source: ReadError::Parse(_), .. }) => {
+                    guard = self.move_aside(guard).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            document.insert(KEY.to_owned(), Value::Object(record::render(login)));
+            match self.write(guard, document, stamp).await? {
+                Written::Yes(guard) => {
+                    self.keep_copy(guard, login).await;
+                    let signed_in = Entry::new(journal::Event::SignedIn, self.clock.now());
+                    self.journal
+                        .record(signed_in.about(login.refresh_fingerprint(), &login.account_id))
+                        .await;
+                    return Ok(());
+                }
+                Written::Changed(back) => guard = back,
+            }
+        }
+        Err(self.keeps_changing())
+    }
+
+    /// Puts `renewed` in the place of the login whose refresh token is `spent`, if the file still holds that.
     #[allow(clippy::significant_drop_tightening, reason = "one lock from the read to the write")]
     pub(super) async fn renew(
         &self,
-        spent: &Credentials,
+        spent: &Fingerprint,
         renewed: &Credentials,
     ) -> Result<Renewal, StoreError> {
-        let guard = self.lock().await;
-        let Some((_, mut document)) = self.read().await? else { return Ok(Renewal::Kept(None)) };
-        let on_disk = self.login_of(&document)?;
-        if !on_disk.as_ref().is_some_and(|on_disk| on_disk.same_tokens(spent)) {
-            return Ok(Renewal::Kept(on_disk.map(Arc::new)));
+        let mut guard = self.lock().await;
+        for _ in 0..WRITES {
+            let Some((stamp, mut document)) = self.read().await? else { return Ok(Renewal::Kept(None)) };
+            let on_disk = self.login_of(&document)?;
+            if on_disk.as_ref().and_then(Credentials::refresh_fingerprint).as_ref() != Some(spent) {
+                return Ok(Renewal::Kept(on_disk.map(Arc::new)));
+            }
+            if let Some(Value::Object(old)) = document.get_mut(KEY) {
+                record::merge(old, record::render(renewed));
+            }
+            match self.write(guard, document, Some(stamp)).await? {
+                Written::Yes(guard) => {
+                    self.keep_copy(guard, renewed).await;
+                    return Ok(Renewal::Written);
+                }
+                Written::Changed(back) => guard = back,
+            }
         }
-        if let Some(Value::Object(old)) = document.get_mut(KEY) {
-            record::merge(old, record::render(renewed));
-        }
-        self.write(guard, document).await?;
-        Ok(Renewal::Written)
+        Err(self.keeps_changing())
     }
 
-    /// Removes our record; whether there was one.
+    /// Removes our record; whether there was one. Its copy goes first: it must not outlive the record.
     #[allow(clippy::significant_drop_tightening, reason = "one lock from the read to the write")]
     pub(super) async fn clear(&self) -> Result<bool, StoreError> {
-        let guard = self.lock().await;
-        let Some((_, mut document)) = self.read().await? else { return Ok(false) };
-        // `remove` would move the last key into the gap.
-        if document.shift_remove(KEY).is_none() {
-            return Ok(false);
+        let mut guard = self.lock().await;
+        guard = self.copy().remove(guard).await?;
+        for _ in 0..WRITES {
+            let Some((stamp, mut document)) = self.read().await? else { return Ok(false) };
+            // `remove` would move the last key into the gap.
+            if document.shift_remove(KEY).is_none() {
+                return Ok(false);
+            }
+            match self.write(guard, document, Some(stamp)).await? {
+                Written::Yes(_) => {
+                    self.journal.record(Entry::new(journal::Event::SignedOut, self.clock.now())).await;
+                    return Ok(true);
+                }
+                Written::Changed(back) => guard = back,
+            }
         }
-        self.write(guard, document).await?;
-        Ok(true)
+        Err(self.keeps_changing())
     }
 
-    async fn lock(&self) -> OwnedMutexGuard<()> {
+    /// The copy of our record.
+    pub(super) fn copy(&self) -> Copy {
+        Copy::beside(&self.path)
+    }
+
+    async fn keep_copy(&self, guard: Guard, login: &Credentials) {
+        if let Err(error) = self.copy().write(guard, login).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the login is saved, its copy is not");
+        }
+    }
+
+    async fn lock(&self) -> Guard {
         Arc::clone(&self.changes).lock_owned().await
     }
 
-    async fn read(&self) -> Result<Option<(Stamp, Map<String, Value>)>, StoreError> {
+    async fn read(&self) -> Result<Document, StoreError> {
         let read = fsx::read_stable(&self.path, self.reread, parse_document).await;
         read.map_err(|error| self.unreadable(error))
     }
 
+    async fn move_aside(&self, guard: Guard) -> Result<Guard, StoreError> {
+        let (path, now) = (self.path.clone(), self.clock.now());
+        let (guard, moved) = blocking(guard, move || fsx::move_aside(&path, "unreadable", now)).await;
+        let aside = moved.map_err(|error| self.unwritable(error))?;
+        tracing::warn!(
+            path = %self.path.display(), aside = %aside.display(),
+            "the credential file could not be read and was moved aside for the new login"
+        );
+        let moved = Entry::new(journal::Event::MovedAside, now).detail(aside.display().to_string());
+        self.journal.record(moved).await;
+        Ok(guard)
+    }
+
+    /// Writes the document unless the file has changed since it was read.
     async fn write(
         &self,
-        guard: OwnedMutexGuard<()>,
+        guard: Guard,
         document: Map<String, Value>,
-    ) -> Result<(), StoreError> {
-        let mut bytes = Zeroizing::new(
-            serde_json::to_vec_pretty(&document).expect("a map of JSON values with text keys is JSON"),
-        );
-        bytes.push(b'\n');
+        read: Option<Stamp>,
+    ) -> Result<Written, StoreError> {
+        let bytes = render(&Value::Object(document));
         let path = self.path.clone();
-        let written = tokio::task::spawn_blocking(move || {
-            let _guard = guard;
-            fsx::write_durable(&path, &bytes)
-        });
-        match written.await {
-            Ok(result) => result.map_err(|error| self.unwritable(error)),
-            Err(error) => Err(self.unwritable(FsError::Io {
-                verb: "write",
-                path: self.path.clone(),
-                source: std::io::Error::other(error),
-            })),
+        let (guard, written) =
+            blocking(guard, move || fsx::write_durable_if(&path, &bytes, read.as_ref())).await;
+        match written {
+            Ok(()) => Ok(Written::Yes(guard)),
+            Err(FsError::Changed { .. }) => {
+                tracing::info!(path = %self.path.display(), "another program wrote the credential file meanwhile");
+                Ok(Written::Changed(guard))
+            }
+            Err(error) => Err(self.unwritable(error)),
         }
     }
 
@@ -223,6 +326,10 @@ impl Store {
         }
     }
 
+    fn keeps_changing(&self) -> StoreError {
+        self.unwritable(FsError::Changed { path: self.path.clone() })
+    }
+
     fn unreadable(&self, source: ReadError<DocumentError>) -> StoreError {
         StoreError::Unreadable { path: self.path.clone(), source }
     }
@@ -230,6 +337,36 @@ impl Store {
     fn unwritable(&self, source: FsError) -> StoreError {
         StoreError::Unwritable { path: self.path.clone(), source }
     }
+}
+
+/// Held from the read to the write; see the module.
+type Guard = OwnedMutexGuard<()>;
+
+enum Written {
+    Yes(Guard),
+    /// Another program was faster: read again.
+    Changed(Guard),
+}
+
+/// Runs `work`, which waits for a disk, on a thread of its own. That thread keeps the lock even if the caller goes away.
+async fn blocking<T: Send + 'static>(
+    guard: Guard,
+    work: impl FnOnce() -> Result<T, FsError> + Send + 'static,
+) -> (Guard, Result<T, FsError>) {
+    let done = tokio::task::spawn_blocking(move || (guard, work())).await;
+    done.expect("file work does not panic, and nobody aborts it")
+}
+
+fn split(read: Document) -> (Option<Stamp>, Map<String, Value>) {
+    read.map_or_else(Default::default, |(stamp, document)| (Some(stamp), document))
+}
+
+fn render(document: &Value) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(
+        serde_json::to_vec_pretty(document).expect("a map of JSON values with text keys is JSON"),
+    );
+    bytes.push(b'\n');
+    bytes
 }
 
 fn parse_document(bytes: &[u8]) -> Result<Map<String, Value>, DocumentError> {

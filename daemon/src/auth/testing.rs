@@ -56,6 +56,7 @@ pub(super) fn credentials(access_token: &str, refresh_token: &str) -> Credential
             bound: Binding::public(),
             obtained_at: Some(in_seconds(-86_400)),
             last_refresh: None,
+            renewals: 0,
         }),
     }
 }
@@ -63,6 +64,7 @@ pub(super) fn credentials(access_token: &str, refresh_token: &str) -> Credential
 /// A configuration whose issuer is also its backend.
 pub(super) fn config(issuer: &str, file: PathBuf) -> AuthConfig {
     AuthConfig {
+        history: file.with_file_name("history.jsonl"),
         file,
         issuer: issuer.to_owned(),
         backend_origin: issuer.to_owned(),

@@ -6,7 +6,7 @@ use codex_oauth_proto::connect::with_causes;
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 
 use super::summary;
-use crate::auth::{AuthError, LoginError, StoreError};
+use crate::auth::{AuthError, Evidence, LoginError, StoreError};
 use crate::upstream::{self, ErrorKind, Facts, UpstreamError};
 
 impl AuthError {
@@ -22,8 +22,13 @@ impl AuthError {
                 "Not authenticated: nobody is signed in to Codex".to_owned(),
             )
             .next(NextStep::Login),
-            Self::Expired { .. } | Self::Refused(_) | Self::Rejected { .. } | Self::OtherMachine => {
-                daemon(Code::LoginExpired, Retry::Never, format!("Token expired: {message}"))
+            Self::Expired { .. }
+            | Self::Refused(_)
+            | Self::Spent { .. }
+            | Self::Rejected { .. }
+            | Self::OtherMachine => {
+                let proof = proof(self);
+                daemon(Code::LoginExpired, Retry::Never, format!("Token expired: {message}{proof}"))
                     .next(NextStep::Login)
             }
             Self::GrantElsewhere { .. } => {
@@ -54,6 +59,34 @@ impl AuthError {
             Self::Closed => crate::session::draining(),
             Self::Internal => daemon(Code::Internal, Retry::Safe, message).next(NextStep::Retry),
         }
+    }
+}
+
+/// What the history of the token proves, for the end of a message.
+fn proof(error: &AuthError) -> String {
+    let clock = |at: &SystemTime| {
+        summary::clock(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
+    };
+    let evidence = match error {
+        AuthError::Spent { at } => return format!("; it was spent at {}", clock(at)),
+        AuthError::Refused(refusal) if !refusal.interrupted => &refusal.evidence,
+        _ => return String::new(),
+    };
+    match evidence {
+        Evidence::None => String::new(),
+        Evidence::SpentHere { at } => {
+            format!(
+                "; this daemon used it at {}, and the file was put back to an older copy since",
+                clock(at)
+            )
+        }
+        Evidence::WrittenByOther { at } => {
+            format!("; not this daemon: the file was changed at {} by another program", clock(at))
+        }
+        Evidence::NeverSentHere { since } => format!(
+            "; not this daemon: it got the token at {} and had not sent it before, so another program has a copy",
+            clock(since)
+        ),
     }
 }
 
@@ -228,6 +261,7 @@ fn path_of(error: &StoreError) -> String {
     match error {
         StoreError::Unreadable { path, .. }
         | StoreError::BadRecord { path, .. }
+        | StoreError::Slot { path, .. }
         | StoreError::Unwritable { path, .. } => path.display().to_string(),
     }
 }

@@ -1,12 +1,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::*;
+use crate::auth::slot::Holder;
 use crate::auth::store::StoreError;
 use crate::auth::testing::issuer::{FakeIssuer, Reply, Seen};
 use crate::auth::testing::{
@@ -18,6 +19,12 @@ mod disk;
 mod place;
 mod recover;
 mod refresh;
+mod restart;
+
+/// The shipped limits without the waits.
+fn quick() -> Limits {
+    Limits { reread_pause: Duration::ZERO, refusal_watch: Duration::ZERO, ..Limits::default() }
+}
 
 /// A manager over a fake issuer and a file in a directory of its own.
 struct Rig {
@@ -25,11 +32,19 @@ struct Rig {
     issuer: FakeIssuer,
     tokens: TokenManager,
     tracker: TaskTracker,
+    config: AuthConfig,
+    limits: Limits,
+}
+
+/// A process that will have been killed when somebody looks: no process has this id.
+fn killed() -> Seams {
+    let nonce = crate::auth::pkce::random_id();
+    Seams { holder: Holder { pid: 0, nonce }, ..Seams::default() }
 }
 
 impl Rig {
     async fn new(answer: impl FnMut(&Seen) -> Reply + Send + 'static) -> Self {
-        Self::with(Limits { reread_pause: Duration::ZERO, ..Limits::default() }, |_| {}, answer).await
+        Self::with(quick(), |_| {}, answer).await
     }
 
     async fn with(
@@ -42,8 +57,17 @@ impl Rig {
         let tracker = TaskTracker::new();
         let mut config = config(&issuer.url, home.path().join("auth.json"));
         configure(&mut config);
-        let tokens = TokenManager::new(config, limits, tracker.clone()).unwrap();
-        Self { home, issuer, tokens, tracker }
+        let tokens = TokenManager::with(config.clone(), limits.clone(), tracker.clone(), killed()).unwrap();
+        Self { home, issuer, tokens, tracker, config, limits }
+    }
+
+    /// What a new process would find. The old one's tasks may hang, but its process counts as dead.
+    fn restart(&self) -> TokenManager {
+        TokenManager::with(self.config.clone(), self.limits.clone(), TaskTracker::new(), killed()).unwrap()
+    }
+
+    fn slot(&self) -> PathBuf {
+        self.config.file.with_file_name(".auth.json.refresh")
     }
 
     fn file(&self) -> PathBuf {

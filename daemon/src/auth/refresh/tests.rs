@@ -19,11 +19,17 @@ fn failure() -> Arc<IssuerError> {
 }
 
 fn refusal() -> Refusal {
-    Refusal { status: 401, code: None, message: "no".to_owned(), interrupted: false }
+    Refusal {
+        status: 401,
+        code: None,
+        message: "no".to_owned(),
+        interrupted: false,
+        evidence: Evidence::None,
+    }
 }
 
 fn pair() -> Pair {
-    Pair { spent: Arc::new(credentials("a", "r")), renewed: Arc::new(credentials("b", "s")) }
+    Pair { spent: token("r"), renewed: Arc::new(credentials("b", "s")) }
 }
 
 fn not_written() -> Arc<StoreError> {
@@ -32,22 +38,20 @@ fn not_written() -> Arc<StoreError> {
 }
 
 /// The state and action as words.
-fn name((state, action): &(State, Action)) -> String {
-    let state = match state {
+fn name(machine: &Machine, action: &Action) -> String {
+    let state = match machine.state() {
         State::Idle => "idle".to_owned(),
         State::Running { failures, doubtful } => {
             format!("running {failures}{}", if *doubtful { " doubtful" } else { "" })
         }
         State::Waiting { pause, .. } => format!("waiting {}", pause.failures),
         State::Doubtful { pause, .. } => format!("doubtful {}", pause.failures),
-        State::Refused { refusal, .. } => {
-            format!("refused{}", if refusal.interrupted { " interrupted" } else { "" })
-        }
         State::Unsaved { failures, .. } => format!("unsaved {failures}"),
     };
     let action = match action {
         Action::None => "",
         Action::Spend => " -> spend",
+        Action::Restore => " -> restore",
         Action::Save(_) => " -> save",
         Action::Join => " -> join",
         Action::KeepOld => " -> keep old",
@@ -64,7 +68,6 @@ async fn what_a_caller_gets_in_every_state() {
     let pause = |until| Pause { failures: 2, until, cause: failure() };
     let waiting = |until| State::Waiting { token: token("r"), pause: pause(until) };
     let doubtful = |until| State::Doubtful { token: token("r"), pause: pause(until) };
-    let refused = || State::Refused { token: token("r"), refusal: refusal() };
     let unsaved = |until| State::Unsaved { pair: pair(), failures: 2, until, cause: not_written() };
     let running = || State::Running { failures: 1, doubtful: false };
     for (state, text, urgency, expected) in [
@@ -82,17 +85,33 @@ async fn what_a_caller_gets_in_every_state() {
         (doubtful(future), "r", Needed, "doubtful 2 -> fail"),
         (doubtful(past), "r", Needed, "running 2 doubtful -> spend"),
         (doubtful(future), "other", Early, "running 0 -> spend"),
-        (refused(), "r", Early, "refused -> keep old"),
-        (refused(), "r", Needed, "refused -> fail"),
-        (refused(), "other", Early, "running 0 -> spend"),
         (unsaved(future), "r", Early, "unsaved 2 -> keep old"),
         (unsaved(future), "other", Needed, "unsaved 2 -> fail"),
         (unsaved(past), "r", Early, "running 2 -> save"),
         (unsaved(past), "other", Needed, "running 2 -> save"),
     ] {
-        let before = name(&(state.clone(), Action::None));
-        let after = state.on(wanted(text, urgency, now), BACKOFF);
-        assert_eq!(name(&after), expected, "{before}, {text} {urgency:?}");
+        let mut machine = Machine::default();
+        machine.resume(state);
+        let before = name(&machine, &Action::None);
+        let action = machine.on(wanted(text, urgency, now), BACKOFF);
+        assert_eq!(name(&machine, &action), expected, "{before}, {text} {urgency:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_has_ended_is_not_sent_again_whatever_came_between() {
+    let now = Instant::now();
+    for end in [End::Refused(refusal()), End::Spent { at: SystemTime::now() }] {
+        let mut machine = Machine::after([(token("r"), end.clone())]);
+        for urgency in [Urgency::Early, Urgency::Needed] {
+            let action = machine.on(wanted("r", urgency, now), BACKOFF);
+            assert_eq!(name(&machine, &action), "running 0 -> restore");
+            machine.on(Event::Ended { outcome: Outcome::Settled, now, jitter: 0.5 }, BACKOFF);
+            let action = machine.on(wanted("other", urgency, now), BACKOFF);
+            assert_eq!(name(&machine, &action), "running 0 -> spend");
+            machine.on(Event::Ended { outcome: Outcome::Settled, now, jitter: 0.5 }, BACKOFF);
+        }
+        assert_eq!(machine.end(&token("r")), Some(&end));
     }
 }
 
@@ -103,18 +122,27 @@ async fn how_every_outcome_is_remembered() {
     for (doubtful, outcome, expected) in [
         (false, Outcome::Settled, "idle"),
         (true, Outcome::Settled, "idle"),
-        (false, Outcome::Refused { token: token("r"), refusal: refusal() }, "refused"),
-        (true, Outcome::Refused { token: token("r"), refusal: refusal() }, "refused interrupted"),
+        (false, Outcome::Refused { token: token("r"), refusal: refusal() }, "idle"),
+        (true, Outcome::Refused { token: token("r"), refusal: refusal() }, "idle"),
         (false, transient(), "waiting 3"),
         (true, transient(), "doubtful 3"),
         (false, Outcome::Unknown { token: token("r"), cause: failure() }, "doubtful 3"),
         (false, Outcome::Unsaved { pair: pair(), cause: not_written() }, "unsaved 3"),
     ] {
         let ended = Event::Ended { outcome, now, jitter: 0.5 };
-        let after = State::Running { failures: 2, doubtful }.on(ended.clone(), BACKOFF);
-        assert_eq!(name(&after), expected, "{ended:?}");
-        let unmoved = State::Idle.on(ended, BACKOFF);
-        assert_eq!(name(&unmoved), "idle", "an end without a beginning");
+        let mut machine = Machine::default();
+        machine.resume(State::Running { failures: 2, doubtful });
+        machine.on(ended.clone(), BACKOFF);
+        assert_eq!(name(&machine, &Action::None), expected, "{ended:?}");
+        if let (Event::Ended { outcome: Outcome::Refused { .. }, .. }, Some(end)) =
+            (&ended, machine.end(&token("r")))
+        {
+            assert_eq!(*end, End::Refused(Refusal { interrupted: doubtful, ..refusal() }));
+        }
+        let mut unmoved = Machine::default();
+        unmoved.on(ended, BACKOFF);
+        assert_eq!(name(&unmoved, &Action::None), "idle", "an end without a beginning");
+        assert_eq!(unmoved.end(&token("r")), None);
     }
 }
 
@@ -133,9 +161,10 @@ async fn a_time_named_by_the_issuer_is_honoured_up_to_a_quarter_of_an_hour() {
     for (named, seconds) in [(0, 1), (30, 30), (900, 900), (86_400, 900)] {
         let retry_after = Some(Duration::from_secs(named));
         let outcome = Outcome::Transient { token: token("r"), cause: failure(), retry_after };
-        let running = State::Running { failures: 0, doubtful: false };
-        let (state, _) = running.on(Event::Ended { outcome, now, jitter: 0.5 }, BACKOFF);
-        let State::Waiting { pause, .. } = state else { panic!("{state:?}") };
+        let mut machine = Machine::default();
+        machine.resume(State::Running { failures: 0, doubtful: false });
+        machine.on(Event::Ended { outcome, now, jitter: 0.5 }, BACKOFF);
+        let State::Waiting { pause, .. } = machine.state() else { panic!("{machine:?}") };
         assert_eq!(pause.until - now, Duration::from_secs(seconds), "{named}");
     }
 }

@@ -11,11 +11,16 @@ struct Rig {
     store: Store,
 }
 
+fn store(path: PathBuf, reread: Reread) -> Store {
+    let journal = Journal::new(path.with_file_name("history.jsonl"));
+    Store::new(path, reread, Clock::system(), journal)
+}
+
 impl Rig {
     fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let reread = Reread { tries: 2, pause: Duration::ZERO };
-        let store = Store::new(home.path().join("auth.json"), reread);
+        let store = store(home.path().join("auth.json"), reread);
         Self { _home: home, store }
     }
 
@@ -48,8 +53,7 @@ async fn a_file_that_is_no_credential_file_is_an_error_and_is_never_overwritten(
         let errors = [
             store.current().await.map(drop),
             store.check().await,
-            store.replace(&login).await,
-            store.renew(&login, &login).await.map(drop),
+            store.renew(&login.refresh_fingerprint().unwrap(), &login).await.map(drop),
             store.clear().await.map(drop),
         ];
         for error in errors {
@@ -60,6 +64,39 @@ async fn a_file_that_is_no_credential_file_is_an_error_and_is_never_overwritten(
         }
         assert_eq!(rig.text(), text);
     }
+}
+
+#[tokio::test]
+async fn a_login_moves_a_file_that_does_not_parse_aside_and_never_deletes_it() {
+    let rig = Rig::new();
+    for (number, text) in ["{\"openai_codex\": {", "", "[1]"].into_iter().enumerate() {
+        put(rig.store.path(), text);
+        rig.store.check_login().await.unwrap();
+        rig.store.replace(&credentials("a", "r")).await.unwrap();
+        assert!(rig.store.current().await.unwrap().is_some());
+        let moved: Vec<_> = rig.store.journal.entries();
+        let moved: Vec<_> = moved.iter().filter(|entry| entry.event == journal::Event::MovedAside).collect();
+        assert_eq!(moved.len(), number + 1);
+        let aside = moved.last().unwrap().detail.clone().unwrap();
+        assert!(aside.contains("auth.json.unreadable-"), "{aside}");
+        assert_eq!(fs::read_to_string(aside).unwrap(), text);
+    }
+}
+
+#[tokio::test]
+async fn the_copy_follows_every_write_and_goes_with_a_logout() {
+    let rig = Rig::new();
+    let (old, mut new) = (credentials("a", "r"), credentials("b", "s"));
+    rig.store.replace(&old).await.unwrap();
+    assert_eq!(rig.store.copy().read().await.as_ref(), Some(&old));
+    new.own.as_mut().unwrap().renewals = 1;
+    rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap();
+    let copy = rig.store.copy().read().await.unwrap();
+    assert!(copy == new && copy.is_newer_than(&old) && !old.is_newer_than(&copy));
+    rig.store.clear().await.unwrap();
+    let folder = rig.store.path().parent().unwrap();
+    let names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| name == "auth.json" || name == "history.jsonl"), "{names:?}");
 }
 
 #[tokio::test]
@@ -86,7 +123,10 @@ async fn foreign_keys_keep_their_values_and_order_in_every_change() {
     put_login(rig.store.path(), &old);
     let before = foreign(&read_json(rig.store.path()));
 
-    assert!(matches!(rig.store.renew(&old, &new).await.unwrap(), Renewal::Written));
+    assert!(matches!(
+        rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap(),
+        Renewal::Written
+    ));
     assert_eq!(rig.keys(), ["zed", "openai_codex", "alpha", "beta"]);
     rig.store.replace(&old).await.unwrap();
     assert_eq!(rig.keys(), ["zed", "openai_codex", "alpha", "beta"]);
@@ -103,7 +143,7 @@ async fn foreign_keys_keep_their_values_and_order_in_every_change() {
 async fn a_login_creates_the_file_and_its_directory() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join(".claude/auth.json");
-    let store = Store::new(path.clone(), Reread { tries: 0, pause: Duration::ZERO });
+    let store = store(path.clone(), Reread { tries: 0, pause: Duration::ZERO });
     store.check().await.unwrap();
     store.replace(&credentials("a", "r")).await.unwrap();
     assert_eq!(read_json(&path)["openai_codex"]["grant"]["refresh_token"], "r");
@@ -117,7 +157,7 @@ async fn a_renewal_keeps_what_a_newer_version_put_into_the_record() {
     let mut document = read_json(rig.store.path());
     document["openai_codex"]["grant"]["future"] = json!(7);
     put(rig.store.path(), &document.to_string());
-    rig.store.renew(&old, &new).await.unwrap();
+    rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap();
     let record = &read_json(rig.store.path())["openai_codex"];
     assert_eq!((&record["grant"]["future"], &record["access_token"]), (&json!(7), &json!("b")));
 }
@@ -128,16 +168,22 @@ async fn a_renewal_leaves_a_newer_login_and_a_logout_alone() {
     let (old, new, newer) = (credentials("a", "r"), credentials("b", "s"), credentials("c", "t"));
     put_login(rig.store.path(), &newer);
     let before = rig.text();
-    match rig.store.renew(&old, &new).await.unwrap() {
+    match rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap() {
         Renewal::Kept(Some(kept)) => assert_eq!(*kept, newer),
         other => panic!("{other:?}"),
     }
     assert_eq!(rig.text(), before);
     put(rig.store.path(), r#"{"zed":1}"#);
-    assert!(matches!(rig.store.renew(&old, &new).await.unwrap(), Renewal::Kept(None)));
+    assert!(matches!(
+        rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap(),
+        Renewal::Kept(None)
+    ));
     assert_eq!(rig.text(), r#"{"zed":1}"#);
     remove(rig.store.path());
-    assert!(matches!(rig.store.renew(&old, &new).await.unwrap(), Renewal::Kept(None)));
+    assert!(matches!(
+        rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap(),
+        Renewal::Kept(None)
+    ));
     assert!(!rig.store.path().exists());
 }
 

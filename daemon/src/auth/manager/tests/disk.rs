@@ -23,7 +23,7 @@ async fn change_during_refresh(
     let file = home.path().join("auth.json");
     let changed = file.clone();
     let rig = Rig::with(
-        Limits::default(),
+        quick(),
         |config| config.file = file,
         move |seen: &Seen| {
             if seen.path == "/oauth/revoke" {
@@ -45,9 +45,13 @@ async fn a_newer_login_on_disk_wins_over_the_refresh_that_was_on_its_way() {
     let (rig, grant) = change_during_refresh(-10, |file| {
         let record = &read_json(file)["openai_codex"];
         let url = record["grant"]["issuer"].as_str().unwrap();
-        put_login(file, &login_at(url, 3600, "newer", "rt_newer"));
+        let mut login = login_at(url, 3600, "newer", "rt_newer");
+        login.own.as_mut().unwrap().obtained_at = Some(SystemTime::now());
+        put_login(file, &login);
     })
     .await;
+    rig.issuer.reached(2).await;
+    assert_eq!(rig.issuer.seen()[1].json()["token"], "rt_new_1", "the pair that nobody has is revoked");
     assert_eq!(grant.unwrap().access_token, access_token(3600, "newer"));
     assert_eq!(rig.record()["grant"]["refresh_token"], "rt_newer");
 }
@@ -81,6 +85,7 @@ async fn another_account_that_signed_in_during_the_refresh_is_a_mismatch_also_fo
 async fn a_pair_that_arrives_after_a_logout_is_revoked_and_not_written() {
     let (rig, grant) = change_during_refresh(-10, |file| put(file, r#"{"zed":1}"#)).await;
     assert!(matches!(grant, Err(AuthError::NotLoggedIn)), "{grant:?}");
+    rig.issuer.reached(2).await;
     let seen = rig.issuer.seen();
     assert_eq!((seen[1].path.as_str(), &seen[1].json()["token"]), ("/oauth/revoke", &json!("rt_new_1")));
     assert_eq!(read_json(&rig.file()), json!({"zed": 1}));
@@ -90,7 +95,7 @@ async fn a_pair_that_arrives_after_a_logout_is_revoked_and_not_written() {
 async fn a_pair_that_cannot_be_written_is_kept_and_written_as_soon_as_it_can() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("auth.json");
-    let limits = Limits { refresh_backoff_first: Duration::ZERO, ..Limits::default() };
+    let limits = Limits { refresh_backoff_first: Duration::ZERO, ..quick() };
     let spoiled = file.clone();
     let spoil = move |_: &Seen| {
         hard_link(&spoiled);
@@ -131,7 +136,7 @@ async fn a_logout_revokes_the_renewed_pair_that_could_not_be_written() {
         }
         Reply::Now(200, pair(1))
     };
-    let rig = Rig::with(Limits::default(), |config| config.file = file.clone(), spoil).await;
+    let rig = Rig::with(quick(), |config| config.file = file.clone(), spoil).await;
     let rig = Rig { home, ..rig };
     rig.sign_in(-10);
     assert!(matches!(rig.tokens.grant().await, Err(AuthError::NotSaved { .. })));

@@ -54,7 +54,7 @@ async fn the_original_record_is_used_for_its_access_token_only() {
         config.issuer = crate::auth::PUBLIC_ISSUER.to_owned();
         config.backend_origin = crate::auth::PUBLIC_BACKEND_ORIGIN.to_owned();
     };
-    let rig = Rig::with(Limits::default(), public, pairs()).await;
+    let rig = Rig::with(quick(), public, pairs()).await;
     let write = |seconds| {
         let access = access_token(seconds, "theirs");
         let record = json!({"access_token": access.expose(), "refresh_token": "rt_THEIRS", "expires_at": 1});

@@ -109,7 +109,7 @@ async fn without_a_valid_token_a_passing_failure_names_the_time_to_come_back() {
 
 #[tokio::test]
 async fn a_failure_that_passes_is_tried_again_after_the_backoff() {
-    let limits = Limits { refresh_backoff_first: Duration::ZERO, ..Limits::default() };
+    let limits = Limits { refresh_backoff_first: Duration::ZERO, ..quick() };
     let mut answers = pairs();
     let count = AtomicUsize::new(0);
     let rig = Rig::with(
@@ -152,7 +152,7 @@ async fn a_refresh_without_an_answer_is_not_repeated_while_the_old_token_is_vali
     let limits = Limits {
         issuer_request: Duration::from_millis(100),
         refresh_backoff_first: Duration::ZERO,
-        ..Limits::default()
+        ..quick()
     };
     let rig = Rig::with(limits, |_| {}, |_| Reply::Never).await;
     rig.sign_in(200);
@@ -164,7 +164,7 @@ async fn a_refresh_without_an_answer_is_not_repeated_while_the_old_token_is_vali
 
 #[tokio::test]
 async fn a_refusal_after_a_refresh_without_an_answer_is_called_what_it_is() {
-    let limits = Limits { refresh_backoff_first: Duration::ZERO, ..Limits::default() };
+    let limits = Limits { refresh_backoff_first: Duration::ZERO, ..quick() };
     let count = AtomicUsize::new(0);
     let rig = Rig::with(
         limits,
