@@ -1,25 +1,73 @@
 //! Where log lines go and what may be in them: standard error, never a token, never a prompt.
+//!
+//! Promises: whoever logs never waits; what could not be written is counted; a log that is ours stays below 30 MiB.
+
+mod file;
+mod sink;
+
+use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use self::file::LogFile;
+use self::sink::{Sink, Target};
 
 /// Crates that print request bodies, headers or whole messages below WARN. No filter lowers them.
 const CAPPED: &[&str] =
     &["h2", "hyper", "hyper_util", "reqwest", "rmcp", "rustls", "rustls_platform_verifier"];
 
-/// Starts logging with `filter`, such as `info` or `info,codex_oauthd::auth=debug`.
-///
-/// # Errors
-/// Why the filter cannot be used.
-pub(crate) fn start(filter: &str) -> Result<(), String> {
-    let targets: Targets =
-        filter.parse().map_err(|error| format!("could not use the log filter `{filter}`: {error}"))?;
-    let line = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    // A second start, in tests, keeps the first.
-    let _already_started = tracing_subscriber::registry().with(line).with(capped(targets)).try_init();
-    Ok(())
+/// The daemon's log; every clone is the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct Log(Sink);
+
+impl Log {
+    /// Starts logging with `filter`, such as `info` or `info,codex_oauthd::auth=debug`. Lines go to standard error; when
+    /// that leads to `own`, the file is ours to keep small.
+    ///
+    /// # Errors
+    /// Why the filter cannot be used, or no log can be kept.
+    pub(crate) fn start(filter: &str, own: &Path) -> Result<Self, String> {
+        let targets: Targets =
+            filter.parse().map_err(|error| format!("could not use the log filter `{filter}`: {error}"))?;
+        let target = match LogFile::behind_stderr(own) {
+            Ok(Some(file)) => Target::File(file),
+            // The second: what the starter opened can still be written.
+            Ok(None) | Err(_) => Target::Stderr,
+        };
+        let sink = Sink::start(target).map_err(|error| format!("could not start the log: {error}"))?;
+        let line = tracing_subscriber::fmt::layer().with_writer(sink.clone()).with_ansi(false);
+        // The journal has its own times.
+        let line = if is_journal() { line.without_time().boxed() } else { line.boxed() };
+        // A second start, in tests, keeps the first.
+        let _already_started = tracing_subscriber::registry().with(line).with(capped(targets)).try_init();
+        Ok(Self(sink))
+    }
+
+    /// Lines that could not be written, since the start.
+    pub(crate) fn lost(&self) -> u64 {
+        self.0.lost()
+    }
+
+    /// Opens the file again, for whoever has moved it.
+    pub(crate) fn reopen(&self) {
+        self.0.reopen();
+    }
+
+    /// Waits, within a bound, until everything so far is written.
+    pub(crate) fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+/// Whether standard error leads to the journal: systemd names its device and inode (systemd.exec(5)).
+fn is_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(std::io::stderr())
+        .is_ok_and(|found| named == format!("{}:{}", found.st_dev, found.st_ino))
 }
 
 /// The longest directive that fits a target wins, so one about a part of a capped crate would undo the cap.

@@ -28,3 +28,13 @@ pub(crate) fn may_run(pid: u32) -> bool {
 pub(crate) fn may_run(_: u32) -> bool {
     true
 }
+
+/// Who started it: the name of the parent process and its number. After the parent's end it is init.
+pub(crate) fn parent() -> String {
+    let Some(pid) = rustix::process::getppid() else { return "unknown".to_owned() };
+    let pid = pid.as_raw_nonzero();
+    // A name is whatever its process says.
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let name: String = name.chars().filter(|c| !c.is_control()).collect();
+    if name.is_empty() { format!("process {pid}") } else { format!("{name} ({pid})") }
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use codex_oauth_proto::api::daemon::StatusResult;
-use codex_oauth_proto::{Nonce, WireError};
+use codex_oauth_proto::{Nonce, PROTOCOL, WireError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::limits::Limits;
 use crate::listen::Bound;
+use crate::log::Log;
 use crate::service::CodexService;
 use crate::shutdown::{Phase, Shutdown};
 use crate::{process, session, task};
@@ -32,6 +33,7 @@ pub(crate) struct Server {
     pub(crate) service: CodexService,
     pub(crate) limits: Limits,
     pub(crate) shutdown: Shutdown,
+    pub(crate) log: Log,
     pub(crate) nonce: Nonce,
     pub(crate) uid: u32,
     /// The credential file as it is compared with a hello.
@@ -55,6 +57,7 @@ impl Server {
         config: Config,
         service: CodexService,
         shutdown: Shutdown,
+        log: Log,
         nonce: Nonce,
         uid: u32,
     ) -> Self {
@@ -62,6 +65,7 @@ impl Server {
             service,
             limits: config.limits.clone(),
             shutdown,
+            log,
             nonce,
             uid,
             auth_file: config.auth_file.display().to_string(),
@@ -144,7 +148,13 @@ impl Server {
             backend: self.config.backend.clone(),
             pss_bytes: process::pss_bytes(),
             open_files: process::open_files(),
+            log_lines_lost: self.log.lost(),
         }
+    }
+
+    /// The same on one line, for the log.
+    pub(crate) fn status_line(&self) -> String {
+        serde_json::to_string(&self.status(PROTOCOL.max.0)).unwrap_or_else(|error| error.to_string())
     }
 
     async fn take_connections(self: &Arc<Self>, bound: &Bound) {

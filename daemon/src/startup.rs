@@ -16,12 +16,13 @@ use crate::auth::{AuthConfig, TokenManager};
 use crate::config::{CLIENT_ID, Config};
 use crate::instance::{Instance, InstanceError};
 use crate::listen::{Bound, ListenError};
+use crate::log::Log;
 use crate::notify::{Notifier, Word};
 use crate::server::Server;
 use crate::service::CodexService;
 use crate::shutdown::{Phase, Shutdown};
 use crate::upstream::{Upstream, UpstreamConfig};
-use crate::{activation, harden, http_client, log, machine, signals};
+use crate::{activation, harden, http_client, machine, process, signals};
 
 /// The catalogue's schema that this build reads: the backend serves models by the version of the official client that
 /// first understood them (WIRE §9.5).
@@ -51,7 +52,16 @@ pub enum StartError {
 
 /// Runs the daemon to its end.
 pub fn run(reporting: Reporting) -> Result<(), StartError> {
-    let result = prepare();
+    let mut log = None;
+    let result = serve_to_the_end(reporting, &mut log);
+    if let Some(log) = log {
+        log.flush();
+    }
+    result
+}
+
+fn serve_to_the_end(reporting: Reporting, log: &mut Option<Log>) -> Result<(), StartError> {
+    let result = prepare(log);
     let ready = match result {
         Ok(ready) => ready,
         Err(error) => {
@@ -84,19 +94,21 @@ struct Ready {
     /// What the service manager passed, if it did.
     socket: Option<OwnedFd>,
     notifier: Notifier,
+    log: Log,
     uid: u32,
 }
 
-fn prepare() -> Result<Ready, StartError> {
+fn prepare(started: &mut Option<Log>) -> Result<Ready, StartError> {
     let passed = activation::take();
     let notifier = Notifier::take();
     let hardened = harden::harden(passed.as_ref().ok().and_then(|socket| Some(socket.as_ref()?.as_fd())));
     let env = Env::from_process();
     let config = Config::load(&env).map_err(|error| StartError::Failed(error.to_wire()))?;
-    log::start(&config.log).map_err(|error| {
+    let log = Log::start(&config.log, &config.state_dir.join("daemon.log")).map_err(|error| {
         let error = WireError::daemon(ErrorCode::Configuration, Retry::Never, error);
         StartError::Failed(error.next(config.to_correct("log")))
     })?;
+    *started = Some(log.clone());
     if let Err((step, error)) = hardened {
         let message = format!("could not {step}: {error}");
         return Err(StartError::Failed(WireError::daemon(ErrorCode::Internal, Retry::Never, message)));
@@ -136,12 +148,12 @@ fn prepare() -> Result<Ready, StartError> {
             NextStep::FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() },
         ),
     })?;
-    Ok(Ready { config, instance, socket, notifier, uid: env.uid })
+    Ok(Ready { config, instance, socket, notifier, log, uid: env.uid })
 }
 
 async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
-    let Ready { config, instance, socket, notifier, uid } = ready;
-    let started = start(&config, &instance, socket, uid);
+    let Ready { config, instance, socket, notifier, log, uid } = ready;
+    let started = start(&config, &instance, socket, log, uid);
     let (server, bound, tracker) = match started {
         Ok(started) => started,
         Err(error) => {
@@ -161,6 +173,7 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
         issuer = config.issuer,
         backend = config.backend,
         activated = bound.is_inherited(),
+        started_by = process::parent(),
         "ready"
     );
     report(reporting, &StartupReport::Ready { pid: std::process::id(), nonce: server.nonce.clone() });
@@ -188,6 +201,7 @@ fn start(
     config: &Config,
     instance: &Instance,
     socket: Option<OwnedFd>,
+    log: Log,
     uid: u32,
 ) -> Result<(Arc<Server>, Bound, TaskTracker), StartError> {
     let roots = config
@@ -234,8 +248,8 @@ fn start(
         };
         failed(ErrorCode::DaemonUnavailable, &error, step)
     })?;
-    signals::watch(&shutdown).map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
-    let server = Arc::new(Server::new(config.clone(), service, shutdown, nonce, uid));
+    let server = Arc::new(Server::new(config.clone(), service, shutdown, log, nonce, uid));
+    signals::watch(&server).map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
     Ok((server, bound, tracker))
 }
 

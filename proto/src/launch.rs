@@ -278,6 +278,12 @@ fn log_file(env: &Env) -> Option<PathBuf> {
     Some(dir.join("daemon.log"))
 }
 
+/// Variables of `env` that a service has to set for its daemon: those that pass to a daemon started from here, without
+/// what every service manager sets itself.
+pub fn service_variables(env: &Env) -> Vec<(String, String)> {
+    spawn::service_variables(env)
+}
+
 /// The daemon's binary: `CODEX_OAUTH_DAEMON`, else beside this program, else in libexec beside its folder. Refused when
 /// somebody else could have written it.
 pub fn find_daemon(env: &Env) -> Result<PathBuf, LaunchError> {

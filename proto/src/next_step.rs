@@ -61,6 +61,8 @@ pub enum NextStep {
     },
     /// Let the service manager start the daemon, which any use does, or remove the service.
     UseService,
+    /// Do without a service.
+    NoService,
     /// A step that this build does not know.
     #[serde(other)]
     Unknown,
@@ -108,6 +110,7 @@ impl NextStep {
             Self::UseService => {
                 "just use it, or remove the service: `codex-oauth service uninstall`".to_owned()
             }
+            Self::NoService => "nothing: without a service whoever needs the daemon starts it".to_owned(),
             Self::Unknown => "update codex-oauth: this step is of a newer version".to_owned(),
         }
     }

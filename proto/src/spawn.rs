@@ -72,7 +72,19 @@ const PASSED_ON_WINDOWS: &[&str] = &[];
 
 /// Our own variables pass, but for those that are about one session or about starting.
 const PASSED_PREFIX: &str = "CODEX_OAUTH_";
-const NOT_PASSED: &[&str] = &["CODEX_OAUTH_DAEMON", "CODEX_OAUTH_NO_BROWSER", "CODEX_OAUTH_NO_SPAWN"];
+const NOT_PASSED: &[&str] =
+    &["CODEX_OAUTH_DAEMON", "CODEX_OAUTH_NO_BROWSER", "CODEX_OAUTH_NO_SPAWN", "CODEX_OAUTH_SERVICE"];
+
+/// What a service manager gives its programs by itself.
+const THE_MANAGERS: &[&str] = &["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "TZ", "USER"];
+
+/// What of `env` a service's daemon has to be given to be like one that was started from here.
+pub(crate) fn service_variables(env: &Env) -> Vec<(String, String)> {
+    let wanted =
+        |name: &str| !THE_MANAGERS.contains(&name) && !PASSED_ON_WINDOWS.contains(&name) && passes(name);
+    let names = env.vars().map(|(name, _)| name).filter(|name| wanted(name));
+    names.filter_map(|name| Some((name.to_owned(), env.get(name)?.to_owned()))).collect()
+}
 
 /// The environment of the daemon.
 fn environment(env: &Env) -> impl Iterator<Item = (&str, &std::ffi::OsString)> {

@@ -143,6 +143,10 @@ fn not_running(context: &mut Context) -> io::Result<()> {
 fn page(status: &StatusResult) -> String {
     let memory = status.pss_bytes.map_or_else(String::new, |bytes| format!(" · {}", mebibytes(bytes)));
     let files = status.open_files.map_or_else(String::new, |files| format!(" · {files} open files"));
+    let lost = match status.log_lines_lost {
+        0 => String::new(),
+        lost => format!("log        {lost} lines could not be written\n"),
+    };
     let refused = match status.peers_refused {
         0 => String::new(),
         refused => format!("refused    {refused} connections of other users\n"),
@@ -155,7 +159,7 @@ fn page(status: &StatusResult) -> String {
          login      {}\n\
          issuer     {}\n\
          backend    {}\n\
-         {refused}",
+         {refused}{lost}",
         daemon_text(status),
         status.pid,
         status.turns_ended,

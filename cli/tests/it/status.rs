@@ -29,7 +29,7 @@ pub(crate) fn daemon_status() -> Value {
         "build": BUILD, "protocol": 1, "pid": 4711, "nonce": "run", "phase": "serving", "uptimeMs": 10_800_000_u64,
         "sessions": 6, "turnsRunning": 1, "turnsEnded": 12, "peersRefused": 0, "socket": "/run/user/1000/daemon.sock",
         "credentialFile": "/home/ada/.claude/auth.json", "issuer": "https://auth.openai.com",
-        "backend": "https://chatgpt.com/backend-api", "pssBytes": 9_437_184, "openFiles": 21,
+        "backend": "https://chatgpt.com/backend-api", "pssBytes": 9_437_184, "openFiles": 21, "logLinesLost": 0,
     })
 }
 

@@ -8,6 +8,7 @@ mod deps;
 mod hello;
 mod issuer_table;
 mod login;
+mod logs;
 mod mcp_eras;
 mod mcp_session;
 mod path;

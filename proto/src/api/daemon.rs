@@ -50,6 +50,9 @@ pub struct StatusResult {
     pub pss_bytes: Option<u64>,
     /// Open descriptors; `null` where the system does not tell.
     pub open_files: Option<u64>,
+    /// Lines that the daemon's log lost since the start: its disk was full, or nobody read it.
+    #[serde(default)]
+    pub log_lines_lost: u64,
 }
 
 /// See [`Drain`].

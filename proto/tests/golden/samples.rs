@@ -271,6 +271,7 @@ fn daemon() -> Vec<Sample> {
         backend: "https://chatgpt.com/backend-api".to_owned(),
         pss_bytes: Some(6_291_456),
         open_files: None,
+        log_lines_lost: 0,
     };
     [
         method::<Status>(Empty {}, status),
