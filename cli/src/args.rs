@@ -56,6 +56,7 @@ impl Args {
             Some(
                 Command::Login(_)
                 | Command::Daemon { .. }
+                | Command::Service { .. }
                 | Command::Uninstall(_)
                 | Command::Completions(_)
                 | Command::Man(_),
@@ -78,6 +79,12 @@ pub(crate) enum Command {
     Daemon {
         #[command(subcommand)]
         command: DaemonCommand,
+    },
+    /// Let the system listen for the daemon and start it, instead of whoever needs it first
+    #[command(after_help = help::SERVICE_HELP)]
+    Service {
+        #[command(subcommand)]
+        command: ServiceCommand,
     },
     Uninstall(UninstallArgs),
     Completions(CompletionsArgs),
@@ -221,9 +228,26 @@ pub(crate) enum DaemonCommand {
     },
 }
 
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ServiceCommand {
+    /// Write the service's files and put them into force; run it again after a change of settings
+    Install(InstallServiceArgs),
+    /// End the service and remove its files; the daemon is then started by whoever needs it
+    Uninstall,
+    /// Show what is installed and whether it runs
+    Status,
+}
+
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct InstallServiceArgs {
+    /// Also what needs user namespaces (systemd only); where the system forbids them the service does not start
+    #[arg(long)]
+    pub(crate) harden: bool,
+}
+
 /// Remove what install.sh put in place
 ///
-/// Ends the daemon, unregisters the Claude Code plugin and removes the programs. Login, state and configuration stay,
+/// Ends the daemon and its service, unregisters the Claude Code plugin and removes the programs. Login, state and configuration stay,
 /// and what stays is named.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct UninstallArgs {

@@ -8,6 +8,7 @@ mod logout;
 mod man;
 mod models;
 mod query;
+mod service;
 mod status;
 mod uninstall;
 mod usage;
@@ -38,6 +39,7 @@ pub(crate) fn run(context: &mut Context, args: Args) -> Result<Exit, Failure> {
         Some(Command::Completions(completions)) => completions::run(context, completions),
         Some(Command::Man(man)) => man::run(context, man),
         Some(Command::Daemon { command }) => daemon::run(context, command),
+        Some(Command::Service { command }) => service::run(context, command),
         Some(Command::Uninstall(uninstall)) => uninstall::run(context, uninstall),
     }
 }

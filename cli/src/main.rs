@@ -5,6 +5,7 @@
 //! ([`exit::Exit`]).
 
 mod args;
+mod child;
 mod commands;
 mod context;
 mod exit;

@@ -88,6 +88,16 @@ Examples:
 `daemon run` becomes the daemon and ends with its exit codes: 75 when another
 one runs already.";
 
+pub(super) const SERVICE_HELP: &str = "\
+Examples:
+  codex-oauth service install
+  codex-oauth service status
+
+systemd and launchd start the daemon when somebody connects; Windows starts it
+when you log in. Proxy and CA variables of this shell, and our own, are written
+down for it. Nobody needs a service: without one, whoever needs the daemon
+starts it.";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +119,7 @@ mod tests {
             COMPLETIONS_HELP,
             MAN_HELP,
             DAEMON_HELP,
+            SERVICE_HELP,
             exit::TABLE,
         ] {
             for line in text.lines() {

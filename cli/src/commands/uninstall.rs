@@ -18,7 +18,7 @@ use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 use self::claude::Unregistered;
 use self::installation::Installation;
 use self::leftovers::Leftovers;
-use super::{daemon, logout};
+use super::{daemon, logout, service};
 use crate::args::UninstallArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -41,6 +41,10 @@ pub(crate) fn run(context: &mut Context, args: UninstallArgs) -> Result<Exit, Fa
         context.output.line(&format!("login      {told}"))?;
     }
     let starting = hold_off_starters(&endpoint)?;
+    // First of all: while somebody listens, whoever connects starts the daemon again.
+    if service::remove(context)? {
+        context.output.line("service    ended")?;
+    }
     if daemon::stop_running(context)? {
         context.output.line("daemon     stopped")?;
     }

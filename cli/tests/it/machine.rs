@@ -88,6 +88,21 @@ impl Machine {
         write_program(&self.path("tools/claude"), &text);
     }
 
+    /// Puts a program on PATH that runs `body` after it has written its name and arguments down.
+    pub(crate) fn tool(&self, name: &str, body: &str) {
+        let log = self.path("tools.log");
+        let text = format!("#!/bin/sh\necho \"{name} $*\" >> '{}'\n{body}\n", log.display());
+        write_program(&self.path("tools").join(name), &text);
+    }
+
+    /// What those programs were asked since the last time, a line for each.
+    pub(crate) fn asked_of_tools(&self) -> Vec<String> {
+        let log = self.path("tools.log");
+        let asked = std::fs::read_to_string(&log).unwrap_or_default();
+        let _none = std::fs::File::create(log);
+        asked.lines().map(str::to_owned).collect()
+    }
+
     /// What `claude` was asked, a line for each time.
     pub(crate) fn asked_of_claude(&self) -> String {
         std::fs::read_to_string(self.path("claude.log")).unwrap_or_default()

@@ -17,6 +17,7 @@ mod models;
 mod plan;
 mod plugin;
 mod query;
+mod service;
 mod setup;
 mod status;
 mod terminal;

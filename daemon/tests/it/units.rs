@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::process::Process;
 
 const SERVICE: &str = "systemd/codex-oauthd.service";
+const SOCKET: &str = "systemd/codex-oauthd.socket";
 const PLIST: &str = "launchd/local.codex-oauth.daemon.plist";
 
 fn root() -> PathBuf {
@@ -52,7 +53,7 @@ fn service(key: &str) -> Vec<String> {
     values.map(str::to_owned).collect()
 }
 
-/// The plist, read by the parser of Python's standard library.
+/// The plist's template, read by the parser of Python's standard library.
 fn plist() -> Value {
     let script = "import json, plistlib, sys; print(json.dumps(plistlib.load(sys.stdin.buffer)))";
     let file = std::fs::File::open(root().join(PLIST)).unwrap();
@@ -91,10 +92,27 @@ fn answers_and_ends(rig: &Rig, process: Process) {
 }
 
 #[test]
-fn systemd_finds_nothing_to_complain_about_in_the_service() {
+fn systemd_finds_nothing_to_complain_about_in_the_units() {
     let rig = Rig::new();
     install(&rig.home);
-    assert_eq!(verify(&rig.home, &root().join(SERVICE)), (true, String::new()));
+    for unit in [SERVICE, SOCKET] {
+        assert_eq!(verify(&rig.home, &root().join(unit)), (true, String::new()), "{unit}");
+    }
+}
+
+#[test]
+fn with_its_drop_in_systemd_rates_the_service_as_well_protected() {
+    // A score of 2.0 is 20 here. Without the drop-in it is about 6: capabilities count that a user's unit never has.
+    let score = |unit: &Path| {
+        let mut command = Command::new("systemd-analyze");
+        command.args(["security", "--offline=yes", "--threshold=20"]).arg(unit).output().unwrap()
+    };
+    let with = score(&root().join(SERVICE));
+    assert!(with.status.success(), "{}", text(&with.stdout));
+    let rig = Rig::new();
+    let alone = rig.home.path().join("codex-oauthd.service");
+    std::fs::copy(root().join(SERVICE), &alone).unwrap();
+    assert!(!score(&alone).status.success(), "the drop-in is what makes it so");
 }
 
 #[test]
@@ -113,13 +131,16 @@ fn systemd_would_complain_about_a_misspelt_key_or_a_missing_program() {
 #[test]
 fn the_service_is_hardened_and_gives_an_ending_daemon_its_time() {
     for (key, value) in [
-        ("Type", "exec"),
+        ("Type", "notify"),
+        ("Environment", "CODEX_OAUTH_SERVICE=systemd"),
+        ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("Also", "codex-oauthd.socket"),
         ("Restart", "on-failure"),
         ("UMask", "0077"),
         ("NoNewPrivileges", "yes"),
         ("LimitCORE", "0"),
         ("StandardError", "journal"),
-        ("WantedBy", "default.target"),
     ] {
         assert_eq!(service(key), [value], "{key}");
     }
@@ -127,7 +148,9 @@ fn the_service_is_hardened_and_gives_an_ending_daemon_its_time() {
     let longest_end = (limits.drain + limits.issuer_request).as_secs();
     let systemd: u64 = service("TimeoutStopSec")[0].parse().unwrap();
     let launchd = plist()["ExitTimeOut"].as_u64().unwrap();
-    assert!(systemd > longest_end && launchd > longest_end, "{systemd}, {launchd}, {longest_end}");
+    assert!(launchd > longest_end, "{launchd}, {longest_end}");
+    // Of a longer end the daemon tells systemd while it lasts.
+    assert!(systemd > limits.drain.as_secs() + 10, "{systemd}");
 }
 
 #[test]
@@ -155,7 +178,9 @@ fn the_plist_has_the_keys_that_launchd_needs() {
     let plist = plist();
     for (key, value) in [
         ("Label", json!("local.codex-oauth.daemon")),
-        ("RunAtLoad", json!(true)),
+        ("EnvironmentVariables", json!({"CODEX_OAUTH_SERVICE": "launchd"})),
+        ("Sockets", json!({"Listener": {"SockPathName": "@SOCKET@", "SockPathMode": 0o600}})),
+        ("StandardErrorPath", json!("@LOG@")),
         ("KeepAlive", json!({"Crashed": true})),
         ("Umask", json!(0o077)),
         ("HardResourceLimits", json!({"Core": 0})),
@@ -165,25 +190,18 @@ fn the_plist_has_the_keys_that_launchd_needs() {
     }
     let label = plist["Label"].as_str().unwrap();
     assert!(PLIST.ends_with(&format!("/{label}.plist")), "launchd's convention");
-    let program = plist["ProgramArguments"][0].as_str().unwrap();
-    assert!(Path::new(program).is_absolute(), "launchd expands nothing");
 }
 
 #[test]
 fn what_the_plist_starts_is_a_daemon_that_answers_and_ends() {
     let rig = Rig::new();
-    install(&rig.home);
     let arguments = plist()["ProgramArguments"].as_array().unwrap().clone();
     let arguments: Vec<&str> = arguments.iter().map(|argument| argument.as_str().unwrap()).collect();
-    let state = rig.home.path().join("home/Library/Application Support/codex-oauth");
-    std::fs::create_dir_all(&state).unwrap();
-    // A pipe in the place of the log, so that the test can wait for what is written to it.
-    let log = state.join("daemon.log");
-    let fifo = rustix::fs::FileType::Fifo;
-    rustix::fs::mknodat(rustix::fs::CWD, &log, fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR, 0)
-        .unwrap();
-    let mut command = rig.home.command(Path::new(arguments[0]));
-    let process = Process::start(command.args(&arguments[1..]).stdin(Stdio::null()).stdout(Stdio::null()));
-    wait_until_ready(move || std::fs::File::open(&log).unwrap());
+    assert_eq!(arguments, ["@DAEMON@", "run"]);
+    let mut command = rig.home.command(&binary("codex-oauthd"));
+    command.args(&arguments[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = Process::start(&mut command);
+    let log = process.stderr();
+    wait_until_ready(|| log);
     answers_and_ends(&rig, process);
 }

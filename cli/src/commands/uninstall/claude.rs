@@ -1,14 +1,13 @@
 //! Claude Code's own command line, asked to forget the plugin. It edits its own files; nobody else should.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::process::Command;
 use std::time::Duration;
 
 use codex_oauth_proto::env::Env;
-use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
+
+use crate::child;
 
 /// For one call, which takes about a second. No network is needed for any of them.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +34,7 @@ pub(super) enum Unregistered {
 /// Makes Claude Code forget the marketplace in `folder`, and its plugin. One of the same name in another place is
 /// somebody else's choice and stays.
 pub(super) fn unregister(env: &Env, folder: &Path) -> Unregistered {
-    let Some(claude) = find(env) else { return Unregistered::NoClaude };
+    let Some(claude) = child::find(env, "claude") else { return Unregistered::NoClaude };
     let forget = || {
         if !knows(&ask(&claude, &["marketplace", "list", "--json"])?, folder)? {
             return Ok(Unregistered::NotRegistered);
@@ -49,14 +48,6 @@ pub(super) fn unregister(env: &Env, folder: &Path) -> Unregistered {
         Ok(Unregistered::Done)
     };
     forget().unwrap_or_else(Unregistered::Failed)
-}
-
-fn find(env: &Env) -> Option<PathBuf> {
-    let path = env.get_os("PATH")?;
-    std::env::split_paths(path)
-        .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join("claude"))
-        .find(|file| file.is_file())
 }
 
 /// An entry of `claude plugin marketplace list --json`; `path` is there for folders only.
@@ -78,37 +69,7 @@ fn knows(list: &str, folder: &Path) -> Result<bool, String> {
 
 /// Runs `claude plugin <args>` and gives its standard output.
 fn ask(claude: &Path, args: &[&str]) -> Result<String, String> {
-    let child = Command::new(claude)
-        .arg("plugin")
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("could not run `{}`: {error}", claude.display()))?;
-    let pid = Pid::from_child(&child);
-    let (done, ended) = mpsc::channel();
-    thread::spawn(move || {
-        // Nobody listens any more when the time is over.
-        let _late = done.send(child.wait_with_output());
-    });
-    match ended.recv_timeout(PATIENCE) {
-        Ok(Ok(output)) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Ok(Ok(output)) => Err(words(&output)),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => {
-            // It may have ended in this very moment.
-            let _ended = kill_process(pid, Signal::KILL);
-            Err(format!("`claude plugin {}` did not end within {} s", args.join(" "), PATIENCE.as_secs()))
-        }
-    }
-}
-
-/// The last line that it said.
-fn words(output: &Output) -> String {
-    let said = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    let last = said.iter().find_map(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
-    last.map_or_else(|| format!("it ended with {}", output.status), |line| line.trim().to_owned())
+    child::ask(Command::new(claude).arg("plugin").args(args), PATIENCE)
 }
 
 #[cfg(test)]

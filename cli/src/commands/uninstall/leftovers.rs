@@ -10,21 +10,10 @@ use codex_oauth_proto::lock::FileLock;
 use super::not_removed;
 use crate::failure::Failure;
 
-/// Where a person who has enabled the service put its file, under the home folder, and what ends it. It is theirs, and
-/// names a program that is gone.
-const SERVICES: &[(&str, &str)] = &[
-    (".config/systemd/user/codex-oauthd.service", "your service; `systemctl --user disable codex-oauthd`"),
-    (
-        "Library/LaunchAgents/local.codex-oauth.daemon.plist",
-        "your service; `launchctl bootout gui/$(id -u)/local.codex-oauth.daemon`",
-    ),
-];
-
 /// Where things are, whether they exist or not.
 #[derive(Debug)]
 pub(super) struct Leftovers {
     uid: u32,
-    home: Option<PathBuf>,
     auth_file: PathBuf,
     state: PathBuf,
     config: PathBuf,
@@ -40,7 +29,6 @@ impl Leftovers {
         let place = |found: Result<PathBuf, _>| found.map_err(|error| LaunchError::Env(error).to_wire());
         Ok(Self {
             uid: env.uid,
-            home: env.home.clone(),
             auth_file: place(env.auth_file())?,
             state: place(env.state_dir())?,
             config: place(env.config_dir())?,
@@ -56,21 +44,14 @@ impl Leftovers {
             (&self.config, "configuration"),
             (&self.runtime.dir, "locks"),
         ];
-        let own = own.into_iter().map(|(path, what)| (path.clone(), what)).filter(|(path, _)| path.exists());
-        own.chain(self.services()).collect()
-    }
-
-    fn services(&self) -> impl Iterator<Item = Left> {
-        let known = |home: &PathBuf| SERVICES.iter().map(|(file, what)| (home.join(file), *what)).collect();
-        let known: Vec<Left> = self.home.as_ref().map(known).unwrap_or_default();
-        known.into_iter().filter(|(path, _)| path.exists())
+        own.into_iter().map(|(path, what)| (path.clone(), what)).filter(|(path, _)| path.exists()).collect()
     }
 
     /// Removes all but the credential file, which is shared with other programs and has lost our record by the logout.
     /// Gives what is gone, and what stays.
     pub(super) fn remove(&self) -> Result<(Vec<PathBuf>, Vec<Left>), Failure> {
         let mut gone = Vec::new();
-        let mut left: Vec<Left> = self.services().collect();
+        let mut left = Vec::new();
         if self.auth_file.exists() {
             left.push((self.auth_file.clone(), "what other programs keep there"));
         }
@@ -156,19 +137,6 @@ mod tests {
         let (_, left) = leftovers(&home, &state).remove().unwrap();
         assert_eq!(left, [(state.clone(), "state and log")]);
         assert!(state.join("inner").is_dir());
-    }
-
-    #[test]
-    fn a_service_that_somebody_enabled_is_named_with_what_ends_it() {
-        let home = tempfile::tempdir().unwrap();
-        let home = home.path().canonicalize().unwrap();
-        let unit = home.join(SERVICES[0].0);
-        std::fs::create_dir_all(unit.parent().unwrap()).unwrap();
-        std::fs::File::create(&unit).unwrap();
-        let found = leftovers(&home, &home.join("codex-oauth"));
-        let named = (unit, SERVICES[0].1);
-        assert!(found.present().contains(&named));
-        assert_eq!(found.remove().unwrap().1, [named]);
     }
 
     #[test]
