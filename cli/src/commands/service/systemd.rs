@@ -51,9 +51,9 @@ pub(super) fn files(facts: &Facts, harden: bool) -> Vec<(&'static str, String)> 
     if harden {
         let folders =
             facts.folders.iter().map(|folder| format!("-{}", unspecified(&folder.display().to_string())));
-        let lines: String =
+        let lines: Vec<String> =
             folders.map(|folder| format!("ReadWritePaths={}\n", quoted_word(&folder))).collect();
-        files.push((NAMES[2], format!("{HARDENING}{lines}")));
+        files.push((NAMES[2], format!("{HARDENING}{}", lines.concat())));
     }
     files
 }
