@@ -3,6 +3,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 
+use codex_oauth_proto::Nonce;
 use codex_oauth_proto::connect::Session;
 use codex_oauth_proto::line::{Line, LineBuffer};
 use codex_oauth_proto::local::Stream;
@@ -30,6 +31,8 @@ impl LinkId {
 pub(crate) struct Link {
     pub(crate) id: LinkId,
     pub(crate) outbox: Outbox,
+    /// The run of the daemon at its other end.
+    pub(crate) run: Nonce,
     stream: Stream,
     input: LineBuffer,
     writing: Writing,
@@ -56,9 +59,16 @@ pub(crate) enum Filled {
 impl Link {
     /// Takes over a welcomed session.
     pub(crate) fn new(id: LinkId, session: Session) -> io::Result<Self> {
-        let Session { stream, buffer, welcome: _ } = session;
+        let Session { stream, buffer, welcome } = session;
         stream.set_nonblocking(true)?;
-        Ok(Self { id, outbox: Outbox::default(), stream, input: buffer, writing: Writing::Open })
+        Ok(Self {
+            id,
+            outbox: Outbox::default(),
+            run: welcome.nonce,
+            stream,
+            input: buffer,
+            writing: Writing::Open,
+        })
     }
 
     /// The socket, to wait for.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use codex_oauth_proto::Nonce;
 use serde_json::Value;
 
 use crate::head::Params;
@@ -14,7 +15,7 @@ pub(crate) enum Kind {
     Discover,
     Ping,
     ListTools,
-    /// May do something: never sent a second time.
+    /// May do something. Sent a second time only under its number, so that the daemon knows it again.
     Call,
     /// Has no answer while it lasts.
     Listen,
@@ -44,11 +45,22 @@ pub(crate) struct Request {
     pub(crate) params: Params,
     /// How many connections it was queued for.
     pub(crate) tries: u32,
-    /// Set once a connection that carried it, in whole or in part, was lost.
-    pub(crate) sent_before: bool,
-    /// A copy to send again, when that may be done and the line is short.
+    /// The run of the daemon that it was last sent to, in whole or in part, once that connection was lost.
+    pub(crate) sent_to: Option<Nonce>,
+    /// A copy to send again, when that may be done and there is room for it.
     pub(crate) copy: Option<Vec<u8>>,
 }
+
+impl Request {
+    /// A call that may have been carried out.
+    pub(crate) fn is_sent_call(&self) -> bool {
+        self.kind == Kind::Call && self.sent_to.is_some()
+    }
+}
+
+/// The copies of all requests together, in bytes. A prompt of a few hundred kilobytes is a long one; a call for whose copy
+/// there is no room is not sent again, and its outcome is then unknown.
+const MAX_COPIED_BYTES: usize = 4 * 1024 * 1024;
 
 /// The table.
 #[derive(Debug, Default)]
@@ -57,6 +69,20 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// A copy of a request's line, to send it again; `None` when there is no room for it.
+    pub(crate) fn copy(&self, line: &[u8]) -> Option<Vec<u8>> {
+        let copies = self.requests.values().filter_map(|(_, request)| request.copy.as_ref());
+        let copied: usize = copies.map(Vec::len).sum();
+        (copied + line.len() <= MAX_COPIED_BYTES).then(|| line.to_vec())
+    }
+
+    /// The daemon would not know request `n` again: it is not to be sent again.
+    pub(crate) fn forget_copy(&mut self, n: u64) {
+        if let Some((_, request)) = self.requests.get_mut(&n) {
+            request.copy = None;
+        }
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.requests.len()

@@ -24,9 +24,6 @@ use crate::pending::{Kind, Pending, Request};
 /// Requests without an answer that are remembered. Clients have a few dozen in flight; the daemon runs fewer.
 const MAX_PENDING: usize = 1024;
 
-/// The longest request of which a copy is kept to send it again. Handshakes and lists are far shorter.
-const MAX_COPY_BYTES: usize = 64 * 1024;
-
 /// The cancellation of a request, by either side.
 const CANCELLED: &str = "notifications/cancelled";
 
@@ -142,8 +139,8 @@ impl<C: Connector> Relay<C> {
     }
 
     fn request(&mut self, id: Value, kind: Kind, params: Params, line: Vec<u8>) {
-        let copy = (kind != Kind::Call && line.len() <= MAX_COPY_BYTES).then(|| line.clone());
-        let request = Request { id, kind, params, tries: 0, sent_before: false, copy };
+        let copy = (kind != Kind::Listen).then(|| self.pending.copy(&line)).flatten();
+        let request = Request { id, kind, params, tries: 0, sent_to: None, copy };
         if self.pending.len() >= MAX_PENDING {
             return self.output.push(answer::failure(&request, &answer::too_many_pending(MAX_PENDING)));
         }

@@ -1,7 +1,7 @@
 //! The codex-oauth daemon: the only process that holds tokens or speaks HTTP upstream.
 //!
 //! ```text
-//! listen -> server -> session -> { mcp | api } -> service -> { auth, upstream }
+//! listen -> server -> session -> { mcp | api } -> service -> { auth, upstream, state }
 //! ```
 //!
 //! `auth` and `upstream` never name each other: [`grant::Grant`] is the word between them, and only `service` knows
@@ -32,5 +32,6 @@ mod session;
 mod shutdown;
 mod signals;
 pub mod startup;
+mod state;
 pub mod task;
 pub mod upstream;

@@ -147,6 +147,7 @@ impl Server {
             issuer: self.config.issuer.clone(),
             backend: self.config.backend.clone(),
             pss_bytes: process::pss_bytes(),
+            ledger_fault: self.service.ledger_fault(),
             open_files: process::open_files(),
             log_lines_lost: self.log.lost(),
         }

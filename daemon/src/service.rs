@@ -1,12 +1,13 @@
 //! What the daemon does for anybody, whatever dialect they speak. The only room that knows both `auth` and `upstream`.
 
 mod account;
+mod ledger;
 mod models;
 mod rescue;
 mod summary;
 mod turn;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,15 +15,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::TokenManager;
 use crate::limits::Limits;
 use crate::shutdown::Shutdown;
+use crate::state::State;
 use crate::upstream::Upstream;
 
+use ledger::Abandoned;
+use turn::RunningTurn;
+
 pub(crate) use account::Probing;
+pub(crate) use ledger::ASKED_BEFORE;
 pub(crate) use summary::clock;
 pub(crate) use turn::{Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent, millis};
 
@@ -40,22 +45,33 @@ struct Inner {
     shutdown: Shutdown,
     /// Turns. They outlive the session that asked for them.
     tracker: TaskTracker,
-    /// How to call a running turn off, by its id.
-    running: Mutex<HashMap<String, CancellationToken>>,
+    state: State,
+    /// Running turns by their id.
+    running: Mutex<HashMap<String, RunningTurn>>,
+    /// Turns whose client stopped waiting, oldest first.
+    abandoned: Mutex<VecDeque<Abandoned>>,
     /// How many turns run, for whoever waits for none.
     count: watch::Sender<usize>,
     ended: AtomicU64,
 }
 
 impl CodexService {
-    pub(crate) fn new(tokens: TokenManager, upstream: Upstream, limits: Limits, shutdown: Shutdown) -> Self {
+    pub(crate) fn new(
+        tokens: TokenManager,
+        upstream: Upstream,
+        limits: Limits,
+        shutdown: Shutdown,
+        state: State,
+    ) -> Self {
         let inner = Inner {
             tokens,
             upstream,
             limits,
             shutdown,
             tracker: TaskTracker::new(),
+            state,
             running: Mutex::default(),
+            abandoned: Mutex::default(),
             count: watch::Sender::new(0),
             ended: AtomicU64::new(0),
         };
@@ -84,8 +100,8 @@ impl CodexService {
 
     /// Ends what still runs: turns with an error that says so, and a pending login. Refreshes are not cut.
     pub(crate) async fn end_turns(&self) {
-        for cancel in self.inner.running.lock().values() {
-            cancel.cancel();
+        for turn in self.inner.running.lock().values() {
+            turn.cancel.cancel();
         }
         self.inner.tokens.close();
         self.turns_ended().await;

@@ -22,6 +22,8 @@ pub(crate) struct Session {
     /// Counts connections of this daemon: never used twice, so that an answer meant for an earlier connection cannot
     /// be taken for one of this.
     pub(crate) incarnation: u64,
+    /// When it was welcomed ([`crate::state::now`]).
+    pub(crate) began: i64,
     /// What the client said of itself.
     pub(crate) hello: Hello,
     /// Writes lines to the client.
@@ -72,7 +74,8 @@ pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: Ow
     let incarnation = server.next_incarnation();
     tracing::info!(session = incarnation, role = ?hello.role, pid = hello.pid, build = printable(&hello.build), "session opened");
     let role = hello.role;
-    let session = Arc::new(Session { incarnation, hello, writer, over: over.clone() });
+    let began = crate::state::now();
+    let session = Arc::new(Session { incarnation, began, hello, writer, over: over.clone() });
     match role {
         Role::Mcp => mcp::serve(server, session, reader).await,
         Role::Api | Role::Unknown => api::serve(server, session, reader).await,

@@ -21,6 +21,7 @@ use crate::notify::{Notifier, Word};
 use crate::server::Server;
 use crate::service::CodexService;
 use crate::shutdown::{Phase, Shutdown};
+use crate::state::State;
 use crate::upstream::{Upstream, UpstreamConfig};
 use crate::{activation, harden, http_client, machine, process, signals};
 
@@ -31,6 +32,9 @@ const CATALOGUE_VERSION: &str = "0.169.0";
 /// While the daemon drains, the service manager is told every ten seconds that the end comes within twenty: it then knows
 /// an end that takes its time from one that hangs.
 const STILL_ENDING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(20));
+
+/// The database's name in the state folder.
+const DATABASE: &str = "state.sqlite";
 
 /// How the end of `run` is told to whoever started it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +187,7 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
     notifier.tell(&[Word::Ready, Word::Status("serving")]);
     let ending = async {
         server.clone().run(bound).await;
+        server.service.close().await;
         // A refresh that is on the wire is never cut: its answer is the only copy of the new token.
         tracker.close();
         tracker.wait().await;
@@ -234,8 +239,10 @@ fn start(
         .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("issuer_url")))?;
     let upstream = Upstream::new(upstream, config.limits.clone())
         .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("backend_url")))?;
-    let service = CodexService::new(tokens, upstream, config.limits.clone(), shutdown.clone());
     let nonce = Nonce::random().map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
+    let state = State::open(config.state_dir.join(DATABASE), nonce.clone())
+        .map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
+    let service = CodexService::new(tokens, upstream, config.limits.clone(), shutdown.clone(), state);
     let path = config.endpoint.socket();
     let bound = match socket {
         Some(socket) => Bound::inherited(socket, &path, instance),

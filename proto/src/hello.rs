@@ -83,13 +83,18 @@ pub struct Hello {
     pub env: BTreeMap<String, String>,
 }
 
-/// A request that lost its connection before its answer.
+/// A request that lost its connection before its answer. Sent again, a question joins its turn or gets its kept answer, and
+/// is asked anew only if it was provably never sent upstream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resume {
     /// Its number.
     pub n: u64,
     /// Its JSON-RPC id, a string or a number.
     pub id: Value,
+    /// The run of the daemon it was last sent to ([`Welcome::nonce`]). Without it nobody can tell that the request was never
+    /// sent upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Nonce>,
 }
 
 /// The dialect may begin.

@@ -18,6 +18,10 @@ const MAX_ASKED: usize = 256;
 /// The control line of a daemon that hands over: it answers what it has and takes no new requests.
 const MOVED: &[u8] = b"@moved";
 
+/// The control line of a daemon that is about to carry out request `n` and could not record it: sent again, it would be
+/// carried out again. `@unrecorded N`.
+const UNRECORDED: &[u8] = b"@unrecorded";
+
 impl<C: Connector> Relay<C> {
     /// Takes every whole line that has come over `link`.
     pub(crate) fn daemon_lines(&mut self, link: LinkId) {
@@ -32,10 +36,8 @@ impl<C: Connector> Relay<C> {
     fn daemon_line(&mut self, link: LinkId, line: Vec<u8>) {
         match line.first() {
             Some(b'{') => {}
-            Some(b'@') if line.split(u8::is_ascii_whitespace).next() == Some(MOVED) => {
-                return self.moved(link);
-            }
-            // Control of a newer daemon, or nothing that a client could read.
+            Some(b'@') => return self.control(link, &line),
+            // Nothing that a client could read.
             _ => return,
         }
         match Message::read(&line) {
@@ -49,6 +51,21 @@ impl<C: Connector> Relay<C> {
             }
             Message::Invalid { id, .. } => self.unreadable(link, Some(id), false),
             Message::NotJson => self.unreadable(link, cut::id_of(&line, b""), false),
+        }
+    }
+
+    fn control(&mut self, link: LinkId, line: &[u8]) {
+        let mut words = line.split(u8::is_ascii_whitespace);
+        match words.next() {
+            Some(MOVED) => self.moved(link),
+            Some(UNRECORDED) => {
+                let n = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+                if let Some(n) = n {
+                    self.pending.forget_copy(n);
+                }
+            }
+            // Control of a newer daemon.
+            _ => {}
         }
     }
 

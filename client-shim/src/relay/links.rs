@@ -58,19 +58,25 @@ impl<C: Connector> Relay<C> {
 
     /// Gives requests to the current connection, which is made when there is none. Without one they are answered here.
     pub(super) fn carry(&mut self, batch: Vec<Waiting>) {
-        let resuming = self.current.is_none();
+        // Only a hello says what is sent again, so that takes a new connection. One that is there then takes no new lines any
+        // more, as after a hand-over.
+        let repeats = batch.iter().any(|waiting| waiting.sent_as.is_some());
+        self.current = self.current.filter(|_| !repeats);
+        if self.current.is_none() && self.links.len() >= MAX_LINKS {
+            self.lost(self.links[0].id);
+            self.current = self.current.filter(|_| !repeats);
+        }
         let link = match self.current.map_or_else(|| self.connect(&batch), Ok) {
             Ok(link) => link,
             Err(reason) => {
                 for Waiting { request, .. } in batch {
-                    self.output.push(offline::answer(&request, &reason));
+                    self.output.push(unreached(&request, &reason));
                 }
                 return;
             }
         };
         for Waiting { sent_as, mut request, line } in batch {
-            let listed = sent_as.filter(|_| resuming);
-            let n = listed.unwrap_or_else(|| self.number());
+            let n = sent_as.unwrap_or_else(|| self.number());
             let closing = (request.kind == Kind::Initialize).then(|| self.handshake.closing()).flatten();
             request.tries += 1;
             self.pending.insert(n, link, request);
@@ -89,9 +95,6 @@ impl<C: Connector> Relay<C> {
             return;
         }
         self.current = None;
-        if self.links.len() >= MAX_LINKS {
-            self.lost(self.links[0].id);
-        }
         let unsent = self.link(link).map(|link| link.outbox.take_unsent_requests()).unwrap_or_default();
         let mut batch = Vec::new();
         for (n, line) in unsent {
@@ -124,11 +127,14 @@ impl<C: Connector> Relay<C> {
         for (_, id) in self.asked.extract_if(.., |(on, _)| *on == link) {
             self.output.push(answer::cancelled(&id));
         }
+        let lost_run = lost.run.clone();
         let mut unsent: BTreeMap<u64, Vec<u8>> = lost.outbox.take_unsent_requests().into_iter().collect();
         let mut again = Vec::new();
         for (n, mut request) in self.pending.take_link(link) {
             let line = unsent.remove(&n);
-            request.sent_before |= line.is_none();
+            if line.is_none() {
+                request.sent_to = Some(lost_run.clone());
+            }
             self.again_or_answer(n, request, line, &mut again);
         }
         if !again.is_empty() {
@@ -144,24 +150,24 @@ impl<C: Connector> Relay<C> {
         again: &mut Vec<Waiting>,
     ) {
         match self.after_loss(&request, unsent) {
-            Ok(line) => again.push(Waiting { sent_as: request.sent_before.then_some(n), request, line }),
+            Ok(line) => {
+                again.push(Waiting { sent_as: request.sent_to.is_some().then_some(n), request, line })
+            }
             Err(answer) => self.output.push(answer),
         }
     }
 
     /// The line to send again, or the answer. `unsent` is the line if no byte of it was written.
     fn after_loss(&self, request: &Request, unsent: Option<Vec<u8>>) -> Result<Vec<u8>, Vec<u8>> {
-        let sent = unsent.is_none();
         match request.kind {
-            Kind::Call if sent => Err(answer::failure(request, &answer::outcome_unknown())),
-            Kind::Listen if sent => Err(answer::failure(request, &answer::connection_lost())),
-            _ if self.ending => Err(offline::answer(request, &answer::connection_lost())),
+            Kind::Listen if unsent.is_none() => Err(answer::failure(request, &answer::connection_lost())),
+            _ if self.ending => Err(unreached(request, &answer::connection_lost())),
             _ if request.tries >= MAX_TRIES => {
-                Err(offline::answer(request, &answer::daemon_keeps_ending(request.tries)))
+                Err(unreached(request, &answer::daemon_keeps_ending(request.tries)))
             }
             _ => unsent
                 .or_else(|| request.copy.clone())
-                .ok_or_else(|| answer::failure(request, &answer::connection_lost())),
+                .ok_or_else(|| unreached(request, &answer::connection_lost())),
         }
     }
 
@@ -169,7 +175,9 @@ impl<C: Connector> Relay<C> {
     fn connect(&mut self, batch: &[Waiting]) -> Result<LinkId, WireError> {
         let resume = batch
             .iter()
-            .filter_map(|waiting| Some(Resume { n: waiting.sent_as?, id: waiting.request.id.clone() }))
+            .filter_map(|Waiting { sent_as, request, .. }| {
+                Some(Resume { n: (*sent_as)?, id: request.id.clone(), run: request.sent_to.clone() })
+            })
             .collect();
         let session = self.open(&Opening { nonce: self.nonce.clone(), next: self.next, resume })?;
         let id = self.newest.following();
@@ -211,4 +219,12 @@ impl<C: Connector> Relay<C> {
         self.next += 1;
         n
     }
+}
+
+/// The answer to a request that no daemon can be given any more. A call that was sent may have been carried out.
+fn unreached(request: &Request, reason: &WireError) -> Vec<u8> {
+    if request.is_sent_call() {
+        return answer::failure(request, &answer::outcome_unknown());
+    }
+    offline::answer(request, reason)
 }

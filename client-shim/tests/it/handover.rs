@@ -80,3 +80,31 @@ fn daemons_that_only_hand_over_are_given_up() {
     assert!(!shim.has_opened());
     shim.end_in_silence();
 }
+
+#[test]
+fn what_an_old_daemon_dies_with_is_sent_again_over_a_connection_of_its_own() {
+    let mut shim = Shim::start();
+    shim.client.request("long", "tools/call");
+    let (_, mut old) = shim.accept();
+    old.next_request("long", "tools/call");
+    old.say("@moved");
+    shim.client.request("new", "tools/call");
+    let (_, mut new) = shim.accept();
+    new.next_request("new", "tools/call");
+    drop(old);
+    // The hello of the connection that is there has not listed it.
+    let (opening, mut newest) = shim.accept();
+    assert_eq!((opening.next, opening.resume.len()), (3, 1));
+    assert_eq!((opening.resume[0].n, &opening.resume[0].id), (1, &json!("long")));
+    newest.next_request("long", "tools/call");
+    shim.client.request("newest", "ping");
+    newest.next_request("newest", "ping");
+    new.result("new", &json!("its answer"));
+    assert_eq!(shim.client.next_result("new"), "its answer");
+    new.expect_end();
+    newest.result("long", &json!("kept"));
+    assert_eq!(shim.client.next_result("long"), "kept");
+    newest.result("newest", &json!({}));
+    shim.client.next_result("newest");
+    shim.end_in_silence();
+}

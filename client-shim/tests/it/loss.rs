@@ -1,5 +1,6 @@
 //! A daemon that dies.
 
+use codex_oauth_proto::Nonce;
 use codex_oauth_proto::hello::Resume;
 use serde_json::{Value, json};
 
@@ -7,6 +8,11 @@ use crate::rig::{INITIALIZE, INITIALIZED, Peer, Shim};
 
 /// More than a socket holds unread.
 const MORE_THAN_A_SOCKET: usize = 1024 * 1024;
+
+/// Request `n` as a hello lists it that follows a loss.
+fn listed(n: u64, id: impl Into<Value>) -> Resume {
+    Resume { n, id: id.into(), run: Some(Nonce::from("daemon")) }
+}
 
 fn text(result: &Value) -> &str {
     result["content"][0]["text"].as_str().unwrap()
@@ -26,27 +32,103 @@ fn handshaken() -> (Shim, Peer) {
 }
 
 #[test]
-fn a_call_in_flight_fails_once_and_what_only_asks_is_asked_again() {
+fn what_is_unanswered_is_listed_and_sent_again_and_answered_once() {
     let mut shim = Shim::start();
     shim.client.request(7, "tools/call");
     shim.client.modern_request(7, "tools/call");
     shim.client.modern_request("l", "tools/list");
+    shim.client.request("done", "ping");
     let (_, mut daemon) = shim.accept();
-    for _ in 0..3 {
-        daemon.next();
+    let lines: Vec<_> = (0..4).map(|_| daemon.line().unwrap()).collect();
+    daemon.result("done", &json!({}));
+    shim.client.next_result("done");
+    drop(daemon);
+    let (opening, mut daemon) = shim.accept();
+    assert_eq!((opening.next, opening.resume), (5, vec![listed(1, 7), listed(2, 7), listed(3, "l")]));
+    for line in &lines[..3] {
+        assert_eq!(daemon.line().as_ref(), Some(line), "as it was, in its order");
+    }
+    daemon.result(7, &json!("first"));
+    daemon.result("l", &json!({ "tools": [] }));
+    daemon.result(7, &json!("second"));
+    // The answers of the dead connection have no request any more.
+    daemon.result(7, &json!("third"));
+    assert_eq!(shim.client.next_result(7), "first");
+    shim.client.next_result("l");
+    assert_eq!(shim.client.next_result(7), "second");
+    shim.end_in_silence();
+}
+
+#[test]
+fn without_a_daemon_the_outcome_of_what_was_sent_is_unknown_and_of_the_rest_it_is_not() {
+    let mut shim = Shim::start();
+    let long = "q".repeat(MORE_THAN_A_SOCKET);
+    shim.client.modern_request("sent", "tools/call");
+    shim.client.send(&json!({ "jsonrpc": "2.0", "id": "part", "method": "tools/call", "params": long }));
+    shim.client.request("unsent", "tools/call");
+    shim.client.request("list", "tools/list");
+    shim.client.say("now everything above is read");
+    let (_, mut daemon) = shim.accept();
+    assert_eq!(shim.client.next_error(Value::Null).0, -32700);
+    daemon.next_request("sent", "tools/call");
+    shim.refuse_next();
+    drop(daemon);
+    let sent = shim.client.next_result("sent");
+    assert_eq!((&sent["isError"], &sent["resultType"]), (&json!(true), &json!("complete")));
+    assert!(text(&sent).starts_with("could not get the answer: "), "{sent}");
+    assert!(text(&sent).contains("\nnext: ask again"), "{sent}");
+    assert!(text(&shim.client.next_result("part")).contains("\nnext: ask again"));
+    let unsent = shim.client.next_result("unsent");
+    assert!(text(&unsent).starts_with("could not start the daemon: "), "{unsent}");
+    assert_eq!(shim.client.next_result("list")["tools"].as_array().unwrap().len(), 5);
+    assert!(!shim.has_opened());
+    shim.end_in_silence();
+}
+
+#[test]
+fn a_call_that_is_too_long_to_keep_is_not_sent_again() {
+    let mut shim = Shim::start();
+    let long = "q".repeat(5 * MORE_THAN_A_SOCKET);
+    shim.client.send(&json!({ "jsonrpc": "2.0", "id": "long", "method": "tools/call", "params": long }));
+    let (_, mut daemon) = shim.accept();
+    daemon.next_request("long", "tools/call");
+    drop(daemon);
+    assert!(text(&shim.client.next_result("long")).contains("\nnext: ask again"));
+    assert!(!shim.has_opened());
+    shim.end_in_silence();
+}
+
+#[test]
+fn a_call_that_the_daemon_could_not_record_is_not_sent_again() {
+    let mut shim = Shim::start();
+    shim.client.request("known", "tools/call");
+    shim.client.request("unknown", "tools/call");
+    let (_, mut daemon) = shim.accept();
+    daemon.next();
+    daemon.next();
+    for line in ["@unrecorded 2", "@unrecorded 77", "@unrecorded", "@unrecorded x", "@later"] {
+        daemon.say(line);
     }
     drop(daemon);
-    let legacy = shim.client.next_result(7);
-    assert_eq!((&legacy["isError"], legacy.get("resultType")), (&json!(true), None));
-    assert!(text(&legacy).starts_with("could not get the answer: "), "{legacy}");
-    assert!(text(&legacy).contains("\nnext: ask again"), "{legacy}");
-    let modern = shim.client.next_result(7);
-    assert_eq!((&modern["isError"], &modern["resultType"]), (&json!(true), &json!("complete")));
+    assert!(text(&shim.client.next_result("unknown")).contains("\nnext: ask again"));
     let (opening, mut daemon) = shim.accept();
-    assert_eq!((opening.next, opening.resume), (4, vec![Resume { n: 3, id: json!("l") }]));
-    daemon.next_request("l", "tools/list");
-    daemon.result("l", &json!({ "tools": [] }));
-    shim.client.next_result("l");
+    assert_eq!(opening.resume, [listed(1, "known")]);
+    daemon.next_request("known", "tools/call");
+    daemon.result("known", &json!("answer"));
+    assert_eq!(shim.client.next_result("known"), "answer");
+    shim.end_in_silence();
+}
+
+#[test]
+fn a_daemon_that_dies_of_a_call_each_time_leaves_its_outcome_unknown() {
+    let mut shim = Shim::start();
+    shim.client.request(1, "tools/call");
+    for _ in 0..3 {
+        let (_, mut daemon) = shim.accept();
+        daemon.next_request(1, "tools/call");
+    }
+    assert!(text(&shim.client.next_result(1)).contains("\nnext: ask again"));
+    assert!(!shim.has_opened());
     shim.end_in_silence();
 }
 
@@ -61,8 +143,11 @@ fn of_two_requests_with_one_id_the_latest_is_cancelled() {
         daemon.next();
     }
     drop(daemon);
-    assert_eq!(shim.client.next_result(1)["isError"], true);
-    assert!(!shim.has_opened());
+    let (opening, mut daemon) = shim.accept();
+    assert_eq!(opening.resume, [listed(1, 1)]);
+    daemon.next_request(1, "tools/call");
+    daemon.result(1, &json!("answer"));
+    assert_eq!(shim.client.next_result(1), "answer");
     shim.end_in_silence();
 }
 
@@ -79,7 +164,11 @@ fn what_was_answered_before_the_end_arrives_and_half_a_line_does_not() {
     // Its requests stay unread, so that the shim meets a reset and not a clean end.
     drop(daemon);
     assert_eq!(shim.client.next_result(1), "whole");
-    assert_eq!(shim.client.next_result(2)["isError"], true);
+    let (opening, mut daemon) = shim.accept();
+    assert_eq!(opening.resume, [listed(2, 2)]);
+    daemon.next_request(2, "tools/call");
+    daemon.result(2, &json!("all of it"));
+    assert_eq!(shim.client.next_result(2), "all of it");
     shim.end_in_silence();
 }
 
@@ -125,7 +214,7 @@ fn a_handshake_without_an_answer_is_sent_again_as_it_was() {
     }
     drop(daemon);
     let (opening, mut daemon) = shim.accept();
-    assert_eq!(opening.resume, [Resume { n: 1, id: json!(0) }, Resume { n: 2, id: json!(1) }]);
+    assert_eq!(opening.resume, [listed(1, 0), listed(2, 1)]);
     assert_eq!(daemon.line().unwrap(), INITIALIZE.as_bytes());
     assert_eq!(daemon.next()["method"], "notifications/initialized");
     daemon.next_request(1, "tools/list");
@@ -164,18 +253,18 @@ fn a_question_of_a_dead_daemon_is_cancelled_and_a_late_answer_to_it_dropped() {
         (&cancelled["method"], &cancelled["params"]["requestId"]),
         (&json!("notifications/cancelled"), &json!("first/1"))
     );
-    shim.client.next_result(1);
-    shim.client.request(2, "ping");
     let (_, mut daemon) = shim.accept();
+    daemon.next_request(1, "tools/call");
     shim.client.result("first/1", &json!({ "action": "accept" }));
-    shim.client.request(3, "ping");
-    daemon.next_request(2, "ping");
-    daemon.next_request(3, "ping");
+    daemon.request("second/1", "elicitation/create");
+    shim.client.next_request("second/1", "elicitation/create");
+    shim.client.result("second/1", &json!({ "action": "decline" }));
+    assert_eq!(daemon.next_result("second/1")["action"], "decline", "the late one did not come first");
     drop(shim);
 }
 
 #[test]
-fn a_call_of_which_nothing_was_written_is_sent_again_and_one_in_part_is_not() {
+fn a_call_keeps_its_number_once_a_byte_of_it_was_written() {
     let mut shim = Shim::start();
     let long = "q".repeat(MORE_THAN_A_SOCKET);
     shim.client.send(&json!({ "jsonrpc": "2.0", "id": "part", "method": "tools/call", "params": long }));
@@ -187,10 +276,10 @@ fn a_call_of_which_nothing_was_written_is_sent_again_and_one_in_part_is_not() {
     assert_eq!(shim.client.next_error(Value::Null).0, -32700);
     daemon.read_bytes(10);
     drop(daemon);
-    assert_eq!(shim.client.next_result("part")["isError"], true);
     let (opening, mut daemon) = shim.accept();
-    // No daemon has seen it under its first number.
-    assert_eq!((opening.next, opening.resume.len()), (4, 0));
+    // No daemon has seen the second one under its first number.
+    assert_eq!((opening.next, opening.resume), (4, vec![listed(1, "part")]));
+    daemon.next_request("part", "tools/call");
     daemon.next_request("none", "tools/call");
     daemon.result("none", &json!("answer"));
     assert_eq!(shim.client.next_result("none"), "answer");

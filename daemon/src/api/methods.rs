@@ -35,6 +35,11 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
         turn::Interrupt::NAME => {
             encode(params::<turn::Interrupt>(given).and_then(|params| interrupt(api, &params.turn_id)))
         }
+        turn::List::NAME => encode(service.kept_turns().await),
+        turn::Read::NAME => match params::<turn::Read>(given) {
+            Ok(params) => encode(service.kept_turn(&params.turn_id).await),
+            Err(error) => Err(error),
+        },
         daemon::Status::NAME => encode(Ok(api.server.status(codex_oauth_proto::PROTOCOL.max.0))),
         daemon::Drain::NAME => encode(params::<daemon::Drain>(given).map(|params| drain(api, &params))),
         _ => Err(WireError::caller(
@@ -65,7 +70,7 @@ async fn login_start(api: &ApiSession, id: Option<Value>, given: Value) {
 async fn turn_start(api: &ApiSession, id: Option<Value>, given: Value) {
     let started = params::<turn::Start>(given)
         .and_then(Question::try_from)
-        .and_then(|question| api.server.service.start_turn(question));
+        .and_then(|question| api.server.service.start_turn(question, None));
     let mut started = match started {
         Ok(started) => started,
         Err(error) => return api.respond(id, Err(error)).await,
@@ -88,6 +93,8 @@ async fn turn_start(api: &ApiSession, id: Option<Value>, given: Value) {
                 let progress = turn::Progress { turn_id: turn_id.clone(), message, elapsed_ms };
                 api.notify(turn::PROGRESS, &progress).await;
             }
+            // Only a client that asks again has to know.
+            TurnEvent::Unrecorded(_) => {}
             TurnEvent::Ended(outcome) => api.notify(turn::COMPLETED, &outcome.to_api(turn_id.clone())).await,
         }
     }

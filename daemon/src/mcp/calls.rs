@@ -137,7 +137,7 @@ mod tests {
             cwd: String::new(),
             nonce: Nonce::from("n"),
             next,
-            resume: resume.iter().map(|(n, id)| Resume { n: *n, id: (*id).into() }).collect(),
+            resume: resume.iter().map(|(n, id)| Resume { n: *n, id: (*id).into(), run: None }).collect(),
             auth_file: String::new(),
             env: std::collections::BTreeMap::new(),
         }

@@ -22,6 +22,7 @@ use super::tools::{self, NoArguments, QueryArguments, StatusArguments, arguments
 use crate::server::Server;
 use crate::service::{self, Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent};
 use crate::session::Session;
+use crate::state::Key;
 
 /// What the model is told about this server. Clients cut it at 2 KB.
 const INSTRUCTIONS: &str = "Ask OpenAI Codex on the user's ChatGPT plan with codex_query. If it says that nobody is \
@@ -55,10 +56,7 @@ impl Handler {
                 Ok(arguments) => Question::from(arguments),
                 Err(error) => return Ok(Err(error)),
             };
-            return Ok(match service.start_turn(question) {
-                Ok(turn) => self.follow(turn, context).await.map(complete),
-                Err(error) => Err(error),
-            });
+            return Ok(self.query(question, context).await.map(complete));
         }
         if !matches!(tool, "codex_status" | "codex_login" | "codex_clear" | "codex_models") {
             let message = format!("Unknown tool: {}", crate::session::printable(tool));
@@ -78,6 +76,29 @@ impl Handler {
             "codex_clear" => service.logout().await.map(|report| complete(render::logout(&report))),
             _ => service.models().await.map(|list| complete(render::models(&list))),
         })
+    }
+
+    /// Asks, or finds the turn that this request or question has already.
+    async fn query(
+        &self,
+        question: Question,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Vec<ContentBlock>, WireError> {
+        let service = &self.server.service;
+        let hello = &self.session.hello;
+        // The transport knows every request by its number.
+        let n =
+            request_number(&context.id).ok_or_else(|| service::internal("number a request", &context.id))?;
+        let key = Key { nonce: hello.nonce.clone(), n, since: self.session.began };
+        let (turn, asked_before) = match hello.resume.iter().find(|resumed| resumed.n == n) {
+            Some(resumed) => (service.resume(question.clone(), key, resumed.run.clone()).await?, false),
+            None => service.ask(question.clone(), key).await?,
+        };
+        let mut outcome = self.follow(turn, &question, n, context).await?;
+        if asked_before {
+            outcome.notes.push(service::ASKED_BEFORE.to_owned());
+        }
+        answer(outcome)
     }
 
     /// How the login stands; at the end of a pending one, if that is asked for.
@@ -119,8 +140,10 @@ impl Handler {
     async fn follow(
         &self,
         mut turn: Turn,
+        question: &Question,
+        n: u64,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Vec<ContentBlock>, WireError> {
+    ) -> Result<Outcome, WireError> {
         let mut progress = Progress::new(context.peer.clone(), context.meta.get_progress_token());
         loop {
             tokio::select! {
@@ -128,25 +151,30 @@ impl Handler {
                 event = turn.next() => match event {
                     Some(TurnEvent::Delta(_)) => {}
                     Some(TurnEvent::Progress { message, elapsed_ms }) => progress.set(message, elapsed_ms),
-                    Some(TurnEvent::Ended(outcome)) => return answer(*outcome),
+                    Some(TurnEvent::Unrecorded(passed_on)) => {
+                        // A session that is over has nobody to tell, and will ask nobody again.
+                        let _over = self.session.writer.write(format!("@unrecorded {n}").into_bytes()).await;
+                        drop(passed_on);
+                    }
+                    Some(TurnEvent::Ended(outcome)) => return Ok(*outcome),
                     None => return Err(service::internal("follow a turn", &"its task ended without a word")),
                 },
                 () = context.ct.cancelled() => {
-                    if self.cancellation(&context.id) == Some(Cancellation::Interrupt) {
-                        self.server.service.interrupt(turn.id());
+                    match self.calls.cancellation(n) {
+                        Some(Cancellation::Interrupt) => {
+                            self.server.service.interrupt(turn.id());
+                        }
+                        Some(Cancellation::Detach) => {
+                            self.server.service.abandon(&turn, &self.session.hello.nonce, question);
+                        }
+                        // The connection was lost: its client asks by the same number, if at all.
+                        None => {}
                     }
                     // The SDK sends no answer to a request that was called off, so this text is for nobody.
                     return Err(service::interrupted());
                 }
                 () = progress.show() => {}
             }
-        }
-    }
-
-    fn cancellation(&self, id: &RequestId) -> Option<Cancellation> {
-        match id {
-            RequestId::Number(n) => self.calls.cancellation(u64::try_from(*n).ok()?),
-            RequestId::String(_) => None,
         }
     }
 }
@@ -210,6 +238,13 @@ fn answer(outcome: Outcome) -> Result<Vec<ContentBlock>, WireError> {
         }
         (_, Some(error)) => Err(error),
         (None, None) => Err(service::internal("end a turn", &"it has neither an answer nor an error")),
+    }
+}
+
+fn request_number(id: &RequestId) -> Option<u64> {
+    match id {
+        RequestId::Number(n) => u64::try_from(*n).ok(),
+        RequestId::String(_) => None,
     }
 }
 

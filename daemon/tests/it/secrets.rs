@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 /// A text that is in the prompts, and so in the answers, and nowhere else.
 const PROMPT: &str = "CANARY-prompt-7f1b";
 
+/// A text that is in the system prompts, and so in no answer either.
+const INSTRUCTIONS: &str = "CANARY-instructions-02c9";
+
 /// Verifier lengths of RFC 7636 §4.1.
 const VERIFIER_LEN: std::ops::RangeInclusive<usize> = 43..=128;
 
@@ -39,7 +42,7 @@ fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
     let daemon = rig.signed_in();
     let mut shim = Shim::initialized(&rig.home);
     let mut told = String::new();
-    let question = json!({"prompt": PROMPT, "system_prompt": PROMPT});
+    let question = json!({"prompt": PROMPT, "system_prompt": INSTRUCTIONS});
     let mut call = |tool: &str, arguments: &Value| {
         shim.call(&json!(1), tool, arguments);
         told.push_str(&shim.answer(&json!(1)).to_string());
@@ -75,6 +78,8 @@ fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
     }
     let processes = [process(daemon.pid()), process(shim.pid()), asking].concat();
     let (log, files) = (daemon.log(), files_but(&rig.home.auth_file(), rig.home.path()));
+    let state = files_but(&rig.home.auth_file(), &rig.home.path().join("state"));
+    assert!(state.contains("SQLite format 3") && state.contains(PROMPT), "the answers are kept, in plain text");
     let places = [
         ("log", &log),
         ("processes", &processes),
@@ -90,8 +95,11 @@ fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
             assert!(!text.contains(&secret), "a secret is in the {place} under {filter}");
         }
     }
-    for (place, text) in [("log", &log), ("processes", &processes), ("files", &files)] {
+    for (place, text) in [("log", &log), ("processes", &processes)] {
         assert!(!text.contains(PROMPT), "the prompt is in the {place} under {filter}");
+    }
+    for (place, text) in [("log", &log), ("processes", &processes), ("files", &files)] {
+        assert!(!text.contains(INSTRUCTIONS), "what was asked is in the {place} under {filter}");
     }
     log
 }

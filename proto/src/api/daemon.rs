@@ -48,6 +48,9 @@ pub struct StatusResult {
     pub backend: String,
     /// Bytes of memory that are this process's own share (PSS); `null` where the system does not tell.
     pub pss_bytes: Option<u64>,
+    /// Why turns are not recorded at the moment, if so: they are asked, and one that a crash interrupts is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger_fault: Option<String>,
     /// Open descriptors; `null` where the system does not tell.
     pub open_files: Option<u64>,
     /// Lines that the daemon's log lost since the start: its disk was full, or nobody read it.

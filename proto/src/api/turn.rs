@@ -14,6 +14,16 @@ method! {
     Interrupt = "turn/interrupt", InterruptParams => Empty
 }
 
+method! {
+    /// The ends that are kept: of turns that ended in the last ten minutes, also before a restart of the daemon. Latest
+    /// first, each answer cut to its beginning.
+    List = "turn/list", Empty => ListResult
+}
+method! {
+    /// One of them, with its whole answer.
+    Read = "turn/read", ReadParams => Kept
+}
+
 /// Notification: a piece of the answer; see [`Delta`].
 pub const DELTA: &str = "item/agentMessage/delta";
 /// Notification: what the turn is doing; see [`Progress`].
@@ -115,6 +125,32 @@ pub struct Completed {
     pub notes: Vec<String>,
     /// What it cost in one line, for people.
     pub summary: Option<String>,
+}
+
+/// See [`List`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListResult {
+    /// Latest first.
+    pub turns: Vec<Kept>,
+}
+
+/// See [`Read`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadParams {
+    /// Which turn.
+    pub turn_id: String,
+}
+
+/// The end of a turn, as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// Unix seconds.
+    pub ended_at: u64,
+    /// How.
+    pub outcome: Completed,
 }
 
 /// How a turn ended.

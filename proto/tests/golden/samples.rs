@@ -9,10 +9,10 @@ use codex_oauth_proto::api::config::{self, Setting, Source};
 use codex_oauth_proto::api::daemon::{Drain, DrainParams, Status, StatusResult};
 use codex_oauth_proto::api::model::{List, ListResult, Model};
 use codex_oauth_proto::api::turn::{
-    COMPLETED, Completed, DELTA, Delta, InputItem, Interrupt, InterruptParams, PROGRESS, Progress, Start,
-    StartParams, StartResult, TurnStatus, Usage,
+    COMPLETED, Completed, DELTA, Delta, InputItem, Interrupt, InterruptParams, Kept, PROGRESS, Progress,
+    Start, StartParams, StartResult, TurnStatus, Usage,
 };
-use codex_oauth_proto::api::{Empty, Method};
+use codex_oauth_proto::api::{Empty, Method, turn};
 use codex_oauth_proto::hello::{ClientOpening, Hello, Refusal, Resume, Role, ServerOpening, Welcome};
 use codex_oauth_proto::jsonrpc::{Request, Response};
 use codex_oauth_proto::report::StartupReport;
@@ -60,7 +60,10 @@ fn openings() -> Vec<Sample> {
         cwd: "/home/ada/project".to_owned(),
         nonce: nonce(),
         next: 9,
-        resume: vec![Resume { n: 7, id: json!(3) }, Resume { n: 8, id: json!("eight") }],
+        resume: vec![
+            Resume { n: 7, id: json!(3), run: Some(nonce()) },
+            Resume { n: 8, id: json!("eight"), run: None },
+        ],
         auth_file: "/home/ada/.claude/auth.json".to_owned(),
         env: [("DISPLAY", ":0"), ("TZ", "Europe/Berlin")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
     };
@@ -240,11 +243,15 @@ fn turns() -> Vec<Sample> {
         summary: None,
         ..completed.clone()
     };
+    let kept = Kept { ended_at: 1_795_363_200, outcome: completed.clone() };
+    let list = turn::ListResult { turns: vec![kept.clone()] };
     let progress = Progress { turn_id: turn_id(), message: "thinking 4.0 s".to_owned(), elapsed_ms: 4_003 };
     [
         method::<Start>(start, StartResult { turn_id: turn_id() }),
         vec![sample("turn_start.params_minimal", minimal)],
         method::<Interrupt>(InterruptParams { turn_id: turn_id() }, Empty {}),
+        method::<turn::List>(Empty {}, list),
+        method::<turn::Read>(turn::ReadParams { turn_id: turn_id() }, kept),
         notification(DELTA, Delta { turn_id: turn_id(), delta: "Rayleigh ".to_owned() }),
         notification(PROGRESS, progress),
         notification(COMPLETED, completed),
@@ -270,6 +277,10 @@ fn daemon() -> Vec<Sample> {
         issuer: "https://auth.openai.com".to_owned(),
         backend: "https://chatgpt.com/backend-api".to_owned(),
         pss_bytes: Some(6_291_456),
+        ledger_fault: Some(
+            "could not use `/home/ada/.local/state/codex-oauth/state.sqlite`: database or disk is full"
+                .to_owned(),
+        ),
         open_files: None,
         log_lines_lost: 0,
     };

@@ -1,0 +1,167 @@
+//! Requests that are made again: after a lost connection, after the daemon's death, or because their client stopped
+//! waiting. What was paid for is given out, and nothing is sent upstream twice for one request (DESIGN §4).
+
+use codex_oauth_proto::api::turn::{Kept, ListResult};
+use codex_oauth_proto::{ErrorCode, NextStep, Nonce, Retry, WireError};
+use sha2::{Digest as _, Sha256};
+
+use super::turn::{Outcome, Question, Turn};
+use super::{CodexService, internal};
+use crate::state::{Found, Key, StateError};
+
+/// Turns whose clients stopped waiting and may ask again. More than one person's sessions leave behind in the ten minutes
+/// for which an answer is kept.
+const MOST_ABANDONED: usize = 64;
+
+/// A turn whose client stopped waiting for it.
+#[derive(Debug)]
+pub(super) struct Abandoned {
+    client: Nonce,
+    question: [u8; 32],
+    turn: String,
+}
+
+/// How an answer is introduced that was asked for before.
+pub(crate) const ASKED_BEFORE: &str =
+    "this question was asked before and its client stopped waiting: here is that answer, not a second one";
+
+impl CodexService {
+    /// Takes a question for the first time as this request. The same question of a client that stopped waiting for it is not
+    /// asked twice: the flag says that the turn is the earlier one.
+    ///
+    /// # Errors
+    /// As [`Self::start_turn`].
+    pub(crate) async fn ask(&self, question: Question, key: Key) -> Result<(Turn, bool), WireError> {
+        if let Some(turn) = self.claim(&question, &key).await? {
+            return Ok((turn, true));
+        }
+        self.start_turn(question, Some(key)).map(|turn| (turn, false))
+    }
+
+    /// Takes a question once more, whose connection was lost: joins its turn, gives its kept outcome, or asks if it was
+    /// provably never sent. `run`: the run of the daemon that the client last sent it to.
+    ///
+    /// # Errors
+    /// `outcome_unknown`, when it may have been sent and its end is not known; else as [`Self::start_turn`].
+    pub(crate) async fn resume(
+        &self,
+        question: Question,
+        key: Key,
+        run: Option<Nonce>,
+    ) -> Result<Turn, WireError> {
+        if let Some(turn) = self.join(&key)? {
+            return Ok(turn);
+        }
+        match self.inner.state.find(key.clone(), run).await {
+            Ok(Found::Ended(kept)) => Ok(Turn::ended(kept.turn_id.clone(), Outcome::from(*kept))),
+            Ok(Found::Unknown) => Err(outcome_unknown()),
+            // Another session may have been faster while this one looked.
+            Ok(Found::NeverSent) => match self.join(&key)? {
+                Some(turn) => Ok(turn),
+                None => self.start_turn(question, Some(key)),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "could not look a question up");
+                Err(outcome_unknown())
+            }
+        }
+    }
+
+    /// The client stopped waiting for `turn`, and may ask the same again.
+    pub(crate) fn abandon(&self, turn: &Turn, client: &Nonce, question: &Question) {
+        let mut abandoned = self.inner.abandoned.lock();
+        if abandoned.len() >= MOST_ABANDONED {
+            abandoned.pop_front();
+        }
+        let question = fingerprint(question);
+        abandoned.push_back(Abandoned { client: client.clone(), question, turn: turn.id().to_owned() });
+    }
+
+    /// The outcomes that are kept.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub(crate) async fn kept_turns(&self) -> Result<ListResult, WireError> {
+        let turns = self.inner.state.outcomes().await.map_err(|error| unreadable(&error))?;
+        Ok(ListResult { turns })
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// When it is not kept, or the database cannot be used.
+    pub(crate) async fn kept_turn(&self, id: &str) -> Result<Kept, WireError> {
+        let kept = self.inner.state.outcome(id.to_owned()).await.map_err(|error| unreadable(&error))?;
+        kept.ok_or_else(|| {
+            let id = crate::session::printable(id);
+            let message = format!("could not find the answer `{id}`: answers are kept for ten minutes");
+            WireError::caller(ErrorCode::InvalidArguments, message).next(NextStep::FixArguments)
+        })
+    }
+
+    /// Why turns are not recorded at the moment, if so.
+    pub(crate) fn ledger_fault(&self) -> Option<String> {
+        self.inner.state.fault()
+    }
+
+    /// Waits for the last commits.
+    pub(crate) async fn close(&self) {
+        self.inner.state.close().await;
+    }
+
+    /// The running turn of this request.
+    fn join(&self, key: &Key) -> Result<Option<Turn>, WireError> {
+        let running = self.inner.running.lock();
+        let found = running.iter().find(|(_, turn)| turn.key.as_ref().is_some_and(|other| other.names(key)));
+        let joined =
+            found.map(|(id, turn)| Ok::<_, WireError>((id.clone(), turn.askers.join()?))).transpose()?;
+        drop(running);
+        Ok(joined.and_then(|(id, events)| Some(Turn::running(id, events?))))
+    }
+
+    /// The turn of the same question that this client stopped waiting for, if its answer can still be had.
+    async fn claim(&self, question: &Question, key: &Key) -> Result<Option<Turn>, WireError> {
+        let Some(id) = self.take_abandoned(question, key) else { return Ok(None) };
+        let joined = {
+            let mut running = self.inner.running.lock();
+            match running.get_mut(&id) {
+                Some(turn) => {
+                    turn.key = Some(key.clone());
+                    turn.askers.join()?
+                }
+                None => None,
+            }
+        };
+        if let Some(events) = joined {
+            return Ok(Some(Turn::running(id, events)));
+        }
+        let kept = self.inner.state.outcome(id).await.ok().flatten();
+        // A failure is no answer: it is asked again.
+        let kept = kept.filter(|kept| kept.outcome.error.is_none());
+        Ok(kept.map(|kept| Turn::ended(kept.outcome.turn_id.clone(), Outcome::from(kept.outcome))))
+    }
+
+    fn take_abandoned(&self, question: &Question, key: &Key) -> Option<String> {
+        let mut abandoned = self.inner.abandoned.lock();
+        // Few clients have any: most questions need no fingerprint.
+        abandoned.iter().any(|left| left.client == key.nonce).then_some(())?;
+        let question = fingerprint(question);
+        let at = abandoned.iter().position(|left| left.client == key.nonce && left.question == question)?;
+        abandoned.remove(at).map(|left| left.turn)
+    }
+}
+
+/// The question may have been carried out, and nobody knows how it ended.
+pub(super) fn outcome_unknown() -> WireError {
+    let message = "could not get the answer: the daemon was lost after the question had been sent";
+    WireError::daemon(ErrorCode::OutcomeUnknown, Retry::Unknown, message).next(NextStep::AskAgain)
+}
+
+fn unreadable(error: &StateError) -> WireError {
+    internal("read the kept answers", error)
+}
+
+/// Tells questions apart without keeping them.
+fn fingerprint(question: &Question) -> [u8; 32] {
+    Sha256::digest(format!("{question:?}")).into()
+}

@@ -1,0 +1,45 @@
+//! What a turn says while it runs.
+
+use codex_oauth_proto::people::words;
+use tokio::time::Instant;
+
+use super::askers::Askers;
+use super::{TurnEvent, millis};
+use crate::upstream::UpstreamEvent;
+
+/// Tells the asker, as long as there is one.
+pub(super) struct Teller {
+    pub(super) askers: Askers,
+    pub(super) began: Instant,
+}
+
+impl Teller {
+    pub(super) async fn tell(&self, message: impl Into<String>) {
+        let elapsed_ms = millis(self.began.elapsed());
+        self.askers.tell(TurnEvent::Progress { message: message.into(), elapsed_ms }).await;
+    }
+
+    pub(super) async fn pass_on(&self, event: UpstreamEvent, partial: &mut String) {
+        match event {
+            UpstreamEvent::TextDelta { text } => {
+                partial.push_str(&text);
+                self.askers.tell(TurnEvent::Delta(text)).await;
+            }
+            UpstreamEvent::Retrying { attempt, of, after, reason } => {
+                self.tell(format!("retry {attempt}/{of} in {}: {reason}", words::duration(after))).await;
+            }
+            // Shown by the next tick, with how long it has lasted.
+            UpstreamEvent::Headers { .. } | UpstreamEvent::Reasoning => {}
+        }
+    }
+
+    pub(super) async fn still(&self, partial: &str) {
+        let message = if partial.is_empty() {
+            format!("thinking {}", words::duration(self.began.elapsed()))
+        } else {
+            // The backend counts tokens only at the end; four bytes each is what text comes to.
+            format!("writing {} tok", words::thousands(partial.len() as u64 / 4))
+        };
+        self.tell(message).await;
+    }
+}

@@ -1,0 +1,274 @@
+//! What a turn does, from the token to its end.
+
+use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
+use tokio::sync::mpsc;
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
+
+use super::askers::EVENTS;
+use super::teller::Teller;
+use super::{Outcome, PROGRESS_EVERY, Question, Running, RunningTurn, Usage, millis};
+use crate::grant::Grant;
+use crate::service::models::Choice;
+use crate::service::{Inner, internal, interrupted, ledger, summary};
+use crate::shutdown::Phase;
+use crate::state::{self, Begin, Begun, Key};
+use crate::upstream::{self, ErrorKind, InputMessage, ResponsesRequest, Role, UpstreamError};
+
+/// A login that takes longer than this to hand out a token is being renewed; shorter is not worth a word.
+const NOTICEABLE: Duration = Duration::from_millis(50);
+
+/// The longest answer in one line of the socket, escapes included: what is left of the line's cap without its frame.
+const MAX_ENCODED_ANSWER: usize = codex_oauth_proto::MAX_LINE_BYTES - 64 * 1024;
+
+/// What is asked when no system prompt is given. The backend refuses a request without one (WIRE §7.5).
+const DEFAULT_INSTRUCTIONS: &str = "You are Codex, a careful coding assistant. Answer the question directly.";
+
+/// Runs a turn to its end. `running` is its entry in the table, given up last.
+pub(super) async fn work(running: Running, question: Question, turn: RunningTurn) {
+    let began = Instant::now();
+    let RunningTurn { key, cancel, askers } = turn;
+    let teller = Teller { askers, began };
+    let mut record = Record { id: &running.id, key, is: Recorded::NotYet };
+    let mut partial = String::new();
+    let mut account_id = String::new();
+    let asking = ask(&running.inner, &question, &teller, &mut record, &mut partial, &mut account_id);
+    let result = tokio::select! {
+        () = cancel.cancelled() => None,
+        result = asking => Some(result),
+    };
+    let mut outcome = match result {
+        Some(Ok(outcome)) => outcome,
+        Some(Err(error)) => Outcome { error: Some(error), answer: given(partial), ..Outcome::default() },
+        // Dropping the future has closed the stream upstream.
+        None => {
+            Outcome { error: Some(called_off(&running.inner)), answer: given(partial), ..Outcome::default() }
+        }
+    };
+    outcome.duration = began.elapsed();
+    fit(&mut outcome);
+    outcome.summary = outcome.error.is_none().then(|| {
+        let limits = running.inner.upstream_limits(&account_id);
+        summary::line(&outcome, &limits)
+    });
+    tracing::info!(
+        turn = running.id,
+        model = outcome.model,
+        request_id = outcome.request_id,
+        ms = millis(outcome.duration),
+        answer_bytes = outcome.answer.as_ref().map(String::len),
+        error = outcome.error.as_ref().map(|error| tracing::field::debug(error.code)),
+        "turn ended"
+    );
+    if record.is == Recorded::Yes {
+        // Before the last word, so that whoever comes too late for it finds the outcome.
+        running.inner.state.end(outcome.to_api(running.id.clone()));
+    }
+    teller.askers.end(outcome).await;
+    drop(running);
+}
+
+/// From the token to the answer. `partial` holds what had come of it when this fails or is dropped.
+async fn ask(
+    inner: &Inner,
+    question: &Question,
+    teller: &Teller,
+    record: &mut Record<'_>,
+    partial: &mut String,
+    account_id: &mut String,
+) -> Result<Outcome, WireError> {
+    let mut notes = Vec::new();
+    if question.temperature.is_some() {
+        notes.push("temperature was left out: Codex models take none".to_owned());
+    }
+    let mut grant = inner.grant(teller).await?;
+    account_id.clone_from(&grant.account_id);
+    let mut renewed = false;
+    loop {
+        match attempt(inner, &grant, question, teller, record, partial, &mut notes).await {
+            Ok(outcome) => return Ok(Outcome { notes, ..outcome }),
+            Err(Failure::Unauthorized(refused)) if renewed => return Err(refused.to_wire()),
+            Err(Failure::Unauthorized(_)) => {
+                teller.tell("refreshing login").await;
+                grant = inner.tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
+                renewed = true;
+            }
+            Err(Failure::Other(error)) => return Err(error),
+        }
+    }
+}
+
+/// A turn's entry in the ledger, made before its first byte is sent.
+struct Record<'a> {
+    id: &'a str,
+    key: Option<Key>,
+    is: Recorded,
+}
+
+#[derive(PartialEq)]
+enum Recorded {
+    NotYet,
+    Yes,
+    /// It could not be; everybody who asked knows.
+    No,
+}
+
+impl Record<'_> {
+    /// Enters the turn, once. A turn that cannot be entered is asked all the same, and its askers are told: what they lose
+    /// then is lost.
+    async fn write(&mut self, inner: &Inner, teller: &Teller, model: &str) -> Result<(), WireError> {
+        if self.is != Recorded::NotYet {
+            return Ok(());
+        }
+        let (id, key, model) = (self.id.to_owned(), self.key.clone(), model.to_owned());
+        self.is = match inner.state.begin(Begin { id, key, model, at: state::now() }).await {
+            Begun::Recorded => Recorded::Yes,
+            Begun::TakenOver => return Err(ledger::outcome_unknown()),
+            Begun::Unrecorded => {
+                teller.askers.tell_unrecorded().await;
+                Recorded::No
+            }
+        };
+        Ok(())
+    }
+}
+
+enum Failure {
+    Unauthorized(Box<UpstreamError>),
+    Other(WireError),
+}
+
+impl From<UpstreamError> for Failure {
+    fn from(error: UpstreamError) -> Self {
+        match error.kind {
+            ErrorKind::Unauthorized { .. } => Self::Unauthorized(Box::new(error)),
+            _ => Self::Other(error.to_wire()),
+        }
+    }
+}
+
+impl From<Choice> for Failure {
+    fn from(choice: Choice) -> Self {
+        match choice {
+            Choice::Upstream(error) => (*error).into(),
+            Choice::Wire(error) => Self::Other(error),
+        }
+    }
+}
+
+async fn attempt(
+    inner: &Inner,
+    grant: &Grant,
+    question: &Question,
+    teller: &Teller,
+    record: &mut Record<'_>,
+    partial: &mut String,
+    notes: &mut Vec<String>,
+) -> Result<Outcome, Failure> {
+    let model = inner.choose_model(grant, question, notes).await?;
+    let request = ResponsesRequest {
+        model: model.clone(),
+        instructions: Some(question.instructions.clone().unwrap_or_else(|| DEFAULT_INSTRUCTIONS.to_owned())),
+        input: vec![InputMessage { role: Role::User, text: question.prompt.clone() }],
+        effort: question.effort.clone(),
+        verbosity: None,
+        session_id: session_id().map_err(Failure::Other)?,
+    };
+    record.write(inner, teller, &model).await.map_err(Failure::Other)?;
+    let (sender, mut events) = mpsc::channel(EVENTS);
+    let mut answering = std::pin::pin!(inner.upstream.respond(grant, &request, &sender));
+    let mut tick = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let completed = loop {
+        tokio::select! {
+            biased;
+            Some(event) = events.recv() => teller.pass_on(event, partial).await,
+            completed = &mut answering => break completed,
+            _ = tick.tick() => teller.still(partial).await,
+        }
+    };
+    // What was read before the end and not yet passed on.
+    while let Ok(event) = events.try_recv() {
+        teller.pass_on(event, partial).await;
+    }
+    let completed = completed.map_err(|mut error| {
+        if let Some(text) = error.partial_text.take() {
+            *partial = text.into();
+        }
+        Failure::from(error)
+    })?;
+    notes.extend(completed.notes.iter().cloned());
+    if let Some(other) = completed.model.as_deref().filter(|other| *other != model) {
+        notes.push(format!("the backend answered with {other} instead of {model}"));
+    }
+    Ok(Outcome {
+        answer: Some(completed.text),
+        model: Some(completed.model.unwrap_or(model)),
+        effort: question.effort.clone(),
+        usage: completed.usage.map(usage),
+        request_id: completed.request_id,
+        ..Outcome::default()
+    })
+}
+
+impl Inner {
+    async fn grant(&self, teller: &Teller) -> Result<Grant, WireError> {
+        let mut grant = std::pin::pin!(self.tokens.grant());
+        let soon = tokio::time::timeout(NOTICEABLE, &mut grant).await;
+        let result = if let Ok(result) = soon {
+            result
+        } else {
+            teller.tell("refreshing login").await;
+            grant.await
+        };
+        result.map_err(|error| error.to_wire())
+    }
+}
+
+/// Cuts an answer that would not fit a line of the socket, and says so.
+fn fit(outcome: &mut Outcome) {
+    let Some(answer) = &mut outcome.answer else { return };
+    let total = answer.len();
+    let mut encoded = 0;
+    let kept = answer
+        .char_indices()
+        .find(|(_, c)| {
+            encoded += match c {
+                '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+                c if c.is_control() && c.is_ascii() => 6,
+                c => c.len_utf8(),
+            };
+            encoded > MAX_ENCODED_ANSWER
+        })
+        .map_or(total, |(at, _)| at);
+    if kept < total {
+        answer.truncate(kept);
+        outcome.notes.push(format!("the answer is cut: its first {kept} of {total} bytes are shown"));
+    }
+}
+
+fn called_off(inner: &Inner) -> WireError {
+    if inner.shutdown.phase() == Phase::Serving {
+        return interrupted();
+    }
+    let message = "could not finish the answer: the daemon was shut down while it came";
+    WireError::daemon(ErrorCode::StreamInterrupted, Retry::Unknown, message).next(NextStep::AskAgain)
+}
+
+fn session_id() -> Result<String, WireError> {
+    let nonce = codex_oauth_proto::Nonce::random().map_err(|error| internal("name a turn", &error))?;
+    Ok(nonce.to_string())
+}
+
+fn given(partial: String) -> Option<String> {
+    (!partial.is_empty()).then_some(partial)
+}
+
+const fn usage(usage: upstream::TokenUsage) -> Usage {
+    Usage {
+        input_tokens: usage.input,
+        cached_input_tokens: usage.cached,
+        output_tokens: usage.output,
+        reasoning_tokens: usage.reasoning,
+        total_tokens: usage.total,
+    }
+}

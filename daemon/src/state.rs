@@ -1,0 +1,138 @@
+//! What the daemon remembers beyond its own life: `state.sqlite` in the state folder (DESIGN §8).
+//!
+//! Promises: what was reported as recorded survives the death of this process, not a power cut (WAL, synchronous NORMAL);
+//! the async loop never waits for the disk, which has one thread of its own, fed by a bounded queue and committing what
+//! is queued in one transaction; a database that is full, broken, or of a newer build costs the history, never the service.
+
+mod database;
+mod schema;
+mod turns;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use codex_oauth_proto::Nonce;
+use codex_oauth_proto::api::turn::{Completed, Kept};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use database::Database;
+use worker::{Job, Task};
+
+pub(crate) use turns::{Begin, Begun, Found, Key};
+
+/// Jobs that may wait for the disk. Each running turn has at most two there, and each session's calls at most one more.
+const QUEUE: usize = 1024;
+
+/// How long a turn waits to be recorded before it is asked unrecorded. A commit takes well below a millisecond; a disk
+/// that takes this long hangs.
+const RECORD_WAIT: Duration = Duration::from_secs(2);
+
+/// How long the daemon's end waits for the last commits.
+const LAST_COMMITS: Duration = Duration::from_secs(2);
+
+/// Why something could not be recorded or looked up. The message is for people.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct StateError(String);
+
+/// The handle; every clone is the same database.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    queue: SyncSender<Box<dyn Job>>,
+    fault: Arc<Mutex<Option<String>>>,
+}
+
+impl State {
+    /// Starts the thread, which opens `path`, or makes it. `run` names this run of the daemon. Never fails for the
+    /// database's sake: see [`Self::fault`].
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub(crate) fn open(path: PathBuf, run: Nonce) -> std::io::Result<Self> {
+        let (queue, jobs) = sync_channel(QUEUE);
+        let fault = Arc::new(Mutex::new(None));
+        let database = Database::new(path, run, Arc::clone(&fault));
+        std::thread::Builder::new().name("state".to_owned()).spawn(move || worker::work(database, &jobs))?;
+        Ok(Self { queue, fault })
+    }
+
+    /// Why turns are not recorded at the moment, if so.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.fault.lock().clone()
+    }
+
+    /// Records a turn that is about to be sent. Comes back in bounded time, whatever the disk does.
+    pub(crate) async fn begin(&self, turn: Begin) -> Begun {
+        let begun = self.run(move |db| turns::begin(db, &turn));
+        match tokio::time::timeout(RECORD_WAIT, begun).await {
+            Ok(Ok(begun)) => begun,
+            Ok(Err(_)) => Begun::Unrecorded,
+            Err(_) => {
+                *self.fault.lock() = Some("the disk does not answer".to_owned());
+                Begun::Unrecorded
+            }
+        }
+    }
+
+    /// Keeps how a recorded turn ended. Does not wait; what is asked afterwards sees it.
+    pub(crate) fn end(&self, outcome: Completed) {
+        let ended = now();
+        self.post(move |db| turns::end(db, &outcome, ended));
+    }
+
+    /// What became of the request `key`, which was last sent to the daemon's run `to`.
+    pub(crate) async fn find(&self, key: Key, to: Option<Nonce>) -> Result<Found, StateError> {
+        self.run(move |db| turns::find(db, &key, to.as_ref())).await
+    }
+
+    /// The outcome of the turn `id`, if it is kept.
+    pub(crate) async fn outcome(&self, id: String) -> Result<Option<Kept>, StateError> {
+        self.run(move |db| turns::outcome(db, &id)).await
+    }
+
+    /// Every kept outcome, latest first, its answer cut to a first part.
+    pub(crate) async fn outcomes(&self) -> Result<Vec<Kept>, StateError> {
+        self.run(|db| turns::outcomes(db)).await
+    }
+
+    /// Waits until everything queued is committed. The last call of a daemon's life.
+    pub(crate) async fn close(&self) {
+        if tokio::time::timeout(LAST_COMMITS, self.run(|_| Ok(()))).await.is_err() {
+            tracing::warn!("the last answers could not be kept: the disk does not answer");
+        }
+    }
+
+    async fn run<T, F>(&self, work: F) -> Result<T, StateError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&mut database::Open<'c>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.queue
+            .try_send(Box::new(Task::new(work, Some(reply))))
+            .map_err(|_| StateError("the disk does not keep up".to_owned()))?;
+        answer.await.map_err(|_| StateError("the thread of the database has ended".to_owned()))?
+    }
+
+    fn post<F>(&self, work: F)
+    where
+        F: for<'c> FnOnce(&mut database::Open<'c>) -> rusqlite::Result<()> + Send + 'static,
+    {
+        if self.queue.try_send(Box::new(Task::new(work, None))).is_err() {
+            tracing::error!("an answer could not be kept: the disk does not keep up");
+        }
+    }
+}
+
+/// Microseconds since 1970: what times in the database are.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! The file: opened, replaced when it is broken, and kept within its bounds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use codex_oauth_proto::Nonce;
+use codex_oauth_proto::connect::with_causes;
+use parking_lot::Mutex;
+use rusqlite::{Connection, ErrorCode, params};
+
+use super::schema::{self, SchemaError};
+use super::worker::Job;
+use super::{StateError, now, turns};
+use crate::fsx::{self, FsError};
+
+/// How long another process may hold the database: a daemon that hands over to this one commits in microseconds.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// After a failed attempt to open the database the next one is made no sooner.
+const REOPEN_AFTER_US: i64 = 10 * 1_000_000;
+
+/// Transactions after which the log is copied into the database: a few MB, as with `SQLite`'s own default of 1000 pages.
+const CHECKPOINT_EVERY: u32 = 256;
+
+/// Runs of the daemon that are remembered. A shim asks after a run of seconds ago.
+const RUNS: i64 = 64;
+
+/// The database, whether it can be used or not.
+pub(super) struct Database {
+    path: PathBuf,
+    run: Nonce,
+    fault: Arc<Mutex<Option<String>>>,
+    connection: Option<Connection>,
+    /// When the last attempt to open it failed.
+    failed: Option<i64>,
+    kept: turns::Totals,
+    transactions: u32,
+}
+
+/// What a job works with.
+pub(super) struct Open<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) run: &'c Nonce,
+    /// What is kept, as far as this process knows.
+    pub(super) kept: &'c mut turns::Totals,
+}
+
+impl Database {
+    pub(super) fn new(path: PathBuf, run: Nonce, fault: Arc<Mutex<Option<String>>>) -> Self {
+        let kept = turns::Totals::default();
+        Self { path, run, fault, connection: None, failed: None, kept, transactions: 0 }
+    }
+
+    /// Does `jobs` in one transaction, and tells each what became of it.
+    pub(super) fn transaction(&mut self, jobs: Vec<Box<dyn Job>>) {
+        if self.connection.is_none()
+            && let Some(fault) = self.fault.lock().clone()
+            && self.failed.is_some_and(|failed| (0..REOPEN_AFTER_US).contains(&(now() - failed)))
+        {
+            return jobs.into_iter().for_each(|job| job.finish(Err(StateError(fault.clone()))));
+        }
+        let mut failures: Vec<Option<SchemaError>> = Vec::new();
+        let mut jobs = jobs;
+        let whole =
+            self.open().and_then(|()| self.commit(&mut jobs, &mut failures).map_err(SchemaError::from));
+        let first = whole.as_ref().err().or_else(|| failures.iter().find_map(Option::as_ref));
+        let fault = first.map(|error| self.describe(error));
+        let broken = first.is_some_and(is_broken);
+        let known = std::mem::replace(&mut *self.fault.lock(), fault.clone());
+        if let Some(fault) = fault.as_ref().filter(|fault| known.as_ref() != Some(fault)) {
+            tracing::error!("turns are asked without being recorded: {fault}");
+        }
+        let own = failures.into_iter().chain(std::iter::repeat_with(|| None));
+        for (job, failure) in jobs.into_iter().zip(own) {
+            let failed = whole.as_ref().err().or(failure.as_ref());
+            job.finish(failed.map_or(Ok(()), |error| Err(StateError(self.describe(error)))));
+        }
+        if broken {
+            self.set_aside();
+        }
+    }
+
+    fn describe(&self, error: &SchemaError) -> String {
+        format!("could not use `{}`: {error}", self.path.display())
+    }
+
+    /// What may take time and has nobody waiting for it.
+    pub(super) fn tidy(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        if self.kept.is_over(now()) {
+            match turns::prune(connection, now()) {
+                Ok(kept) => self.kept = kept,
+                Err(error) => {
+                    self.kept.due = Some(now() + REOPEN_AFTER_US);
+                    tracing::warn!(%error, "could not remove old answers");
+                }
+            }
+        }
+        self.transactions = self.transactions.wrapping_add(1);
+        if self.transactions.is_multiple_of(CHECKPOINT_EVERY)
+            && let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        {
+            tracing::warn!(%error, "could not copy the log into the database");
+        }
+    }
+
+    /// How long until something has to be removed; `None` when nothing is kept.
+    pub(super) fn next_prune(&self) -> Option<Duration> {
+        self.connection.as_ref()?;
+        let left = self.kept.due?.saturating_sub(now()).max(0);
+        Some(Duration::from_micros(u64::try_from(left).unwrap_or_default()))
+    }
+
+    fn open(&mut self) -> Result<(), SchemaError> {
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let opened = open(&self.path, &self.run).or_else(|error| {
+            if !is_broken(&error) {
+                return Err(error);
+            }
+            self.set_aside();
+            open(&self.path, &self.run)
+        });
+        self.failed = opened.is_err().then(now);
+        let (connection, kept) = opened?;
+        self.connection = Some(connection);
+        self.kept = kept;
+        Ok(())
+    }
+
+    /// An error means that nothing happened; `failures` has those of single jobs, whose changes alone did not.
+    fn commit(
+        &mut self,
+        jobs: &mut [Box<dyn Job>],
+        failures: &mut Vec<Option<SchemaError>>,
+    ) -> rusqlite::Result<()> {
+        let Some(connection) = &self.connection else { return Err(rusqlite::Error::InvalidQuery) };
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let before = self.kept;
+        let mut db = Open { connection, run: &self.run, kept: &mut self.kept };
+        // At once for writing: whoever reads first and then writes may find that another process was faster.
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let done = jobs.iter_mut().try_for_each(|job| match job.run(&mut db) {
+            // SQLite has undone the statement, and perhaps the transaction.
+            Err(error) if connection.is_autocommit() => Err(error),
+            result => {
+                failures.push(result.err().map(SchemaError::from));
+                Ok(())
+            }
+        });
+        let done = done.and_then(|()| connection.execute_batch("COMMIT"));
+        if done.is_err() {
+            self.kept = before;
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK")?;
+            }
+        }
+        done
+    }
+
+    /// Moves a broken database out of the way.
+    fn set_aside(&mut self) {
+        self.connection = None;
+        match set_aside(&self.path) {
+            Ok(aside) => tracing::error!(
+                "`{}` is broken and was set aside as `{}`; kept answers are lost",
+                self.path.display(),
+                aside.display()
+            ),
+            Err(error) => tracing::error!("{}", with_causes(&error)),
+        }
+    }
+}
+
+/// Gives the file another name. Only the latest such file is kept, and no log: they hold answers.
+fn set_aside(path: &Path) -> Result<PathBuf, FsError> {
+    const WORD: &str = "corrupt";
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let earlier = format!("{name}.{WORD}-");
+    let listed = path.parent().and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    for entry in listed.filter(|entry| entry.file_name().to_string_lossy().starts_with(&earlier)) {
+        fsx::remove_durable(&entry.path())?;
+    }
+    let aside = fsx::move_aside(path, WORD, SystemTime::now())?;
+    for companion in ["-wal", "-shm"] {
+        fsx::remove_durable(&path.with_file_name(format!("{name}{companion}")))?;
+    }
+    Ok(aside)
+}
+
+fn open(path: &Path, run: &Nonce) -> Result<(Connection, turns::Totals), SchemaError> {
+    // The log and its index take over the mode. What is wrong with the place, SQLite says next.
+    let _told = fsx::create_durable(path, b"");
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    // `secure_delete`: what was removed is overwritten. The log is copied by `tidy`, when nobody waits.
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; \
+         PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;",
+    )?;
+    schema::migrate(&mut connection)?;
+    connection.execute(
+        "INSERT OR IGNORE INTO runs (nonce, began) VALUES (?1, ?2)",
+        params![run.to_string(), now()],
+    )?;
+    connection.execute(
+        "DELETE FROM runs WHERE nonce <> ?1 AND nonce NOT IN (SELECT nonce FROM runs ORDER BY began DESC LIMIT ?2)",
+        params![run.to_string(), RUNS],
+    )?;
+    let kept = turns::prune(&connection, now())?;
+    Ok((connection, kept))
+}
+
+/// Whether the file is no database, or a damaged one.
+fn is_broken(error: &SchemaError) -> bool {
+    let SchemaError::Sqlite(error) = error else { return false };
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}

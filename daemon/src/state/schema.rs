@@ -1,0 +1,73 @@
+//! The schema of `state.sqlite` and its versions (`user_version`). A version is never changed once it was released: a
+//! change is a further step at the end.
+
+use rusqlite::Connection;
+
+/// Each step leads from the version of its index to the next.
+const STEPS: &[&str] = &["
+    -- Runs of the daemon that record every turn before it is sent: of a request sent to one of them and not found in
+    -- `turns` it is known that it was never sent upstream.
+    CREATE TABLE runs (
+        nonce TEXT PRIMARY KEY,
+        began INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    -- Turns that were sent, or were about to be. Times are microseconds since 1970.
+    CREATE TABLE turns (
+        id TEXT PRIMARY KEY,
+        -- The request of an MCP client; none for other askers.
+        nonce TEXT,
+        n INTEGER,
+        run TEXT NOT NULL,
+        model TEXT NOT NULL,
+        began INTEGER NOT NULL,
+        -- Null while it runs, and for ever if its run of the daemon died.
+        ended INTEGER,
+        -- Null once it is let go of for want of room.
+        answer TEXT,
+        -- The rest of `turn/completed` as JSON.
+        outcome TEXT,
+        -- Of answer and outcome.
+        bytes INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX turns_by_request ON turns (nonce, n) WHERE nonce IS NOT NULL;
+    CREATE INDEX turns_by_end ON turns (ended) WHERE ended IS NOT NULL;
+"];
+
+/// Why a database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SchemaError {
+    /// A newer build wrote it; this one would not understand what it finds.
+    #[error("it has schema {found} of a newer build; this one knows {known}")]
+    Newer {
+        /// In the file.
+        found: usize,
+        /// The latest of this build.
+        known: usize,
+    },
+    /// `SQLite` says so.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// Brings the database to the latest version.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), SchemaError> {
+    let version = |connection: &Connection| -> rusqlite::Result<usize> {
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        Ok(usize::try_from(version).unwrap_or(usize::MAX))
+    };
+    if version(connection)? == STEPS.len() {
+        return Ok(());
+    }
+    // Two daemons may meet here during a hand-over: the second one finds the work done.
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let found = version(&transaction)?;
+    let Some(steps) = STEPS.get(found..) else {
+        return Err(SchemaError::Newer { found, known: STEPS.len() });
+    };
+    for step in steps {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", i64::try_from(STEPS.len()).unwrap_or(i64::MAX))?;
+    transaction.commit()?;
+    Ok(())
+}
