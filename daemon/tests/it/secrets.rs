@@ -79,7 +79,10 @@ fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
     let processes = [process(daemon.pid()), process(shim.pid()), asking].concat();
     let (log, files) = (daemon.log(), files_but(&rig.home.auth_file(), rig.home.path()));
     let state = files_but(&rig.home.auth_file(), &rig.home.path().join("state"));
-    assert!(state.contains("SQLite format 3") && state.contains(PROMPT), "the answers are kept, in plain text");
+    assert!(
+        state.contains("SQLite format 3") && state.contains(PROMPT),
+        "the answers are kept, in plain text"
+    );
     let places = [
         ("log", &log),
         ("processes", &processes),

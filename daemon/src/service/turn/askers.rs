@@ -54,9 +54,12 @@ impl Askers {
 
     /// Tells everybody. With several, the slowest sets the pace.
     pub(super) async fn tell(&self, event: TurnEvent) {
-        let mut senders = self.senders();
-        let Some(last) = senders.pop() else { return };
-        for sender in senders {
+        let (last, others) = {
+            let listeners = self.0.lock();
+            let Some((last, others)) = listeners.senders.split_last() else { return };
+            (last.clone(), others.to_vec())
+        };
+        for sender in others {
             if let Some(copy) = event.copy() {
                 // Whoever is gone is forgotten when the next one comes.
                 let _gone = sender.send(copy).await;
@@ -68,7 +71,8 @@ impl Askers {
     /// Tells everybody that the turn is not recorded, and waits until they have passed it on.
     pub(super) async fn tell_unrecorded(&self) {
         self.0.lock().unrecorded = true;
-        for sender in self.senders() {
+        let senders = self.0.lock().senders.clone();
+        for sender in senders {
             let (passed_on, wait) = oneshot::channel();
             if sender.send(TurnEvent::Unrecorded(passed_on)).await.is_ok() {
                 // It answers by dropping its end.
@@ -87,9 +91,5 @@ impl Askers {
         for sender in senders {
             let _gone = sender.send(TurnEvent::Ended(Box::new(outcome.clone()))).await;
         }
-    }
-
-    fn senders(&self) -> Vec<mpsc::Sender<TurnEvent>> {
-        self.0.lock().senders.clone()
     }
 }
