@@ -151,7 +151,7 @@ impl<C: Connector> Relay<C> {
     ) {
         match self.after_loss(&request, unsent) {
             Ok(line) => {
-                again.push(Waiting { sent_as: request.sent_to.is_some().then_some(n), request, line })
+                again.push(Waiting { sent_as: request.sent_to.is_some().then_some(n), request, line });
             }
             Err(answer) => self.output.push(answer),
         }

@@ -115,7 +115,7 @@ async fn a_broken_database_is_set_aside_and_a_new_one_vouches_for_nothing_before
         while dir.path().join("state.sqlite-wal").exists() {
             std::thread::yield_now();
         }
-        std::fs::write(&path, &broken).unwrap();
+        crate::fsx::write_durable(&path, broken.as_bytes()).unwrap();
         let second = open(dir.path(), "second");
         assert_eq!(found(&second, 1, "first").await, Found::Unknown);
         assert_eq!((found(&second, 1, "second").await, second.fault()), (Found::NeverSent, None));

@@ -54,10 +54,10 @@ impl Askers {
 
     /// Tells everybody. With several, the slowest sets the pace.
     pub(super) async fn tell(&self, event: TurnEvent) {
-        let (last, others) = {
-            let listeners = self.0.lock();
-            let Some((last, others)) = listeners.senders.split_last() else { return };
-            (last.clone(), others.to_vec())
+        let Some((last, others)) =
+            self.0.lock().senders.split_last().map(|(last, others)| (last.clone(), others.to_vec()))
+        else {
+            return;
         };
         for sender in others {
             if let Some(copy) = event.copy() {
