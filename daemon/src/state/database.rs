@@ -181,7 +181,8 @@ fn set_aside(path: &Path) -> Result<PathBuf, FsError> {
     const WORD: &str = "corrupt";
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let earlier = format!("{name}.{WORD}-");
-    let listed = path.parent().and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let listed =
+        path.parent().and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten();
     for entry in listed.filter(|entry| entry.file_name().to_string_lossy().starts_with(&earlier)) {
         fsx::remove_durable(&entry.path())?;
     }
