@@ -11,7 +11,7 @@ use crate::config::Config;
 #[derive(Debug)]
 pub(crate) struct Instance {
     // Let go in this order: whoever finds the socket free finds the login free as well.
-    _credentials: FileLock,
+    _credentials: Option<FileLock>,
     _socket: FileLock,
 }
 
@@ -54,7 +54,12 @@ impl Instance {
         let mut credentials =
             FileLock::try_acquire(&auth_lock(&config.auth_file)).map_err(InstanceError::Credentials)?;
         credentials.describe(&text).map_err(InstanceError::Credentials)?;
-        Ok(Self { _socket: socket, _credentials: credentials })
+        Ok(Self { _socket: socket, _credentials: Some(credentials) })
+    }
+
+    /// Lets go of the login and keeps the socket.
+    pub(crate) fn release_credentials(self) -> Self {
+        Self { _credentials: None, ..self }
     }
 }
 

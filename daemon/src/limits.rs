@@ -17,6 +17,11 @@ pub struct Limits {
     pub write_stall: Duration,
     /// How long a drain lets running turns finish before they get a terminal error.
     pub drain: Duration,
+    /// The daemon ends when nobody has needed it for this long; zero: never. The next use starts it in milliseconds, so this
+    /// only has to be longer than a person thinks between two questions.
+    pub idle: Duration,
+    /// How often the daemon looks whether its socket is still there and its own: cleaners of old files come by the day.
+    pub self_check: Duration,
     /// How long a started login waits for the browser to come back.
     pub login: Duration,
     /// How long `codex_status` waits for the end of a login: below the two minutes after which Claude Code moves a call to
@@ -103,7 +108,7 @@ impl Limits {
         }
         every! {
             Count: sessions, calls_per_session, turns;
-            Wait: hello, write_stall, drain, login, login_wait, refresh_before_expiry, refresh_backoff_first,
+            Wait: hello, write_stall, drain, idle, self_check, login, login_wait, refresh_before_expiry, refresh_backoff_first,
                 refresh_backoff_max, refusal_watch;
             Tries: reread_tries;
             Wait: reread_pause, issuer_request, revoke, connect, response_head, stream_idle, backend_request;
@@ -139,6 +144,8 @@ impl Default for Limits {
             turns: 64,
             write_stall: Duration::from_secs(30),
             drain: Duration::from_secs(30),
+            idle: Duration::from_secs(30 * 60),
+            self_check: Duration::from_secs(60),
             login: Duration::from_secs(300),
             login_wait: Duration::from_secs(100),
             refresh_before_expiry: Duration::from_secs(300),

@@ -1,15 +1,18 @@
-//! The socket: bound under the instance lock, unlinked only if it is still the one we bound.
+//! The socket: bound under the instance lock, unlinked only if it is still the one we bound, and never closed over a
+//! connection that waits in its backlog.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::{Listener, Stream};
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName as _};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 use crate::instance::Instance;
 
@@ -21,19 +24,22 @@ const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duratio
 pub(crate) struct Bound {
     listener: Listener,
     path: PathBuf,
-    /// Device and inode of what we bound: a successor's socket at the same path is another one. `None`: the service manager
-    /// listens, and the path is its own.
-    identity: Option<(u64, u64)>,
+    /// Device and inode of what listens: a successor's socket at the same path is another one.
+    identity: (u64, u64),
+    /// The service manager listens, and the path is its own.
+    inherited: bool,
 }
 
 /// The socket could not be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListenError {
-    /// Something that is no socket lies there. It is never removed.
-    #[error("could not listen at `{}`: something that is not a socket is in the way", path.display())]
+    /// Something that is not ours to remove lies there.
+    #[error("could not listen at `{}`: {what} is in the way", path.display())]
     Obstacle {
         /// The path.
         path: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// Somebody listens there who does not hold the lock.
     #[error(
@@ -57,37 +63,30 @@ pub(crate) enum ListenError {
 
 impl Bound {
     /// Removes a dead socket and binds. Only the holder of the instance lock may do either.
-    pub(crate) fn bind(path: &Path, _proof: &Instance) -> Result<Self, ListenError> {
+    pub(crate) fn bind(path: &Path, uid: u32, _proof: &Instance) -> Result<Self, ListenError> {
         let io = |source| ListenError::Io { path: path.to_owned(), source };
-        match std::fs::symlink_metadata(path) {
-            Ok(found) if found.file_type().is_socket() => {
-                if is_listened_at(path).map_err(io)? {
-                    return Err(ListenError::Managed { path: path.to_owned() });
-                }
-                unlink(path).map_err(io)?;
-            }
-            Ok(_) => return Err(ListenError::Obstacle { path: path.to_owned() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(io(error)),
-        }
+        clear(path, uid)?;
         let name = path.to_fs_name::<GenericFilePath>().map_err(io)?;
         // `reclaim_name(false)`: on drop the library would delete the path even if it is a successor's by then. The mode
         // of the socket comes from the umask, that of its directory is 0700.
         let listener = ListenerOptions::new().name(name).reclaim_name(false).create_tokio().map_err(io)?;
         let found = std::fs::symlink_metadata(path).map_err(io)?;
-        Ok(Self { listener, path: path.to_owned(), identity: Some((found.dev(), found.ino())) })
+        Ok(Self { listener, path: path.to_owned(), identity: (found.dev(), found.ino()), inherited: false })
     }
 
     /// Takes over a socket that the service manager passed; `activation::check` has seen it.
     pub(crate) fn inherited(socket: OwnedFd, path: &Path, _proof: &Instance) -> Result<Self, ListenError> {
+        let io = |source| ListenError::Io { path: path.to_owned(), source };
         let listener = interprocess::os::unix::uds_local_socket::tokio::Listener::try_from(socket)
-            .map_err(|error| ListenError::Io { path: path.to_owned(), source: io::Error::other(error) })?;
-        Ok(Self { listener: listener.into(), path: path.to_owned(), identity: None })
+            .map_err(|error| io(io::Error::other(error)))?;
+        let found = std::fs::symlink_metadata(path).map_err(io)?;
+        let identity = (found.dev(), found.ino());
+        Ok(Self { listener: listener.into(), path: path.to_owned(), identity, inherited: true })
     }
 
     /// Whether the service manager listens, also while no daemon is there.
     pub(crate) const fn is_inherited(&self) -> bool {
-        self.identity.is_none()
+        self.inherited
     }
 
     /// The next connection. A failing system is waited for; it ends the wait, not the daemon.
@@ -105,16 +104,95 @@ impl Bound {
         }
     }
 
-    /// Stops listening and removes the path, if it is still ours.
-    pub(crate) fn close(self) {
-        let Self { listener, path, identity } = self;
-        let ours =
-            std::fs::symlink_metadata(&path).is_ok_and(|found| Some((found.dev(), found.ino())) == identity);
-        if ours && let Err(error) = unlink(&path) {
-            tracing::warn!(%error, path = %path.display(), "could not remove the socket");
+    /// Returns when a look each `period` finds the path gone or somebody else's: nobody new finds this daemon then. What is
+    /// still ours is touched, so that a cleaner of old files leaves it.
+    pub(crate) async fn lost(&self, period: Duration) {
+        // An interval of zero is none.
+        let mut ticks = tokio::time::interval(period.max(Duration::from_millis(1)));
+        loop {
+            ticks.tick().await;
+            if !self.is_ours() {
+                return;
+            }
+            for path in [Some(self.path.as_path()), self.path.parent()].into_iter().flatten() {
+                if let Err(error) = touch(path) {
+                    tracing::warn!(%error, path = %path.display(), "could not touch it");
+                }
+            }
         }
-        drop(listener);
     }
+
+    /// Stops listening and removes the path, if it is still ours. Gives the connections that were waiting to be accepted:
+    /// their peers have found a daemon, and it has to answer them. At a service manager's socket they go on waiting, for the
+    /// next daemon.
+    pub(crate) fn close(self) -> Vec<Stream> {
+        if self.inherited {
+            return Vec::new();
+        }
+        if self.is_ours()
+            && let Err(error) = unlink(&self.path)
+        {
+            tracing::warn!(%error, path = %self.path.display(), "could not remove the socket");
+        }
+        match waiting(self.listener) {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                tracing::warn!(%error, "could not take the connections that were waiting");
+                Vec::new()
+            }
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        std::fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
+    }
+}
+
+/// Removes what a daemon that crashed has left, and nothing else.
+fn clear(path: &Path, uid: u32) -> Result<(), ListenError> {
+    let io = |source| ListenError::Io { path: path.to_owned(), source };
+    let obstacle = |what| Err(ListenError::Obstacle { path: path.to_owned(), what });
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => obstacle("something that is not a socket"),
+        Ok(found) if found.uid() != uid => obstacle("a socket of another user"),
+        Ok(_) if is_listened_at(path).map_err(io)? => Err(ListenError::Managed { path: path.to_owned() }),
+        Ok(_) => unlink(path).map_err(io),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io(error)),
+    }
+}
+
+/// Every connection that has come and was not accepted. None can come any more: the path is gone, and whoever looked it up
+/// before is refused by the shutdown.
+fn waiting(listener: Listener) -> io::Result<Vec<Stream>> {
+    let Listener::UdSocket(listener) = listener;
+    let listener = UnixListener::from(OwnedFd::try_from(listener)?);
+    // Where the system has no such thing for a listener, a connection in this instant is cut instead of refused.
+    let _unsupported = rustix::net::shutdown(&listener, Shutdown::Both);
+    let mut waiting = Vec::new();
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(true)?;
+                waiting.push(Stream::UdSocket(OwnedFd::from(stream).try_into()?));
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Nobody; a listener that was shut down says so in words of its own.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::InvalidInput) => {
+                return Ok(waiting);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a waiting connection");
+                return Ok(waiting);
+            }
+        }
+    }
+}
+
+fn touch(path: &Path) -> io::Result<()> {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Whether a connect finds a listener. One that is too busy to answer is one.

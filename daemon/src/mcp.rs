@@ -19,6 +19,7 @@ use transport::SocketTransport;
 use crate::line_io::LineReader;
 use crate::server::Server;
 use crate::session::Session;
+use crate::{life, task};
 
 /// Serves the dialect until the connection ends.
 #[expect(
@@ -30,6 +31,8 @@ pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: Li
     let transport =
         SocketTransport::new(Arc::clone(&session), Arc::clone(&server), reader, Arc::clone(&calls));
     let over = session.over.child_token();
+    let telling = tell_moved(Arc::clone(&server), Arc::clone(&session));
+    let _detached = task::spawn(&server.tracker, "mcp moved", telling);
     let served =
         serve_server_with_ct(Handler::new(server, Arc::clone(&session), calls), transport, over).await;
     let Ok(running) = served else {
@@ -38,5 +41,16 @@ pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: Li
     };
     if let Err(error) = running.waiting().await {
         tracing::error!(session = session.incarnation, %error, "the MCP session failed");
+    }
+}
+
+/// Tells the shim when a successor takes its new lines (DESIGN §4). What it sent before it hears of it is still answered here.
+async fn tell_moved(server: Arc<Server>, session: Arc<Session>) {
+    tokio::select! {
+        () = session.over.cancelled() => {}
+        () = server.moved.cancelled() => {
+            // A session that is over has moved already.
+            let _over = session.writer.write(life::MOVED.to_vec()).await;
+        }
     }
 }

@@ -1,9 +1,8 @@
-//! Takes connections until told to stop, and knows what all sessions share.
+//! What all sessions share. How the daemon lives and ends is in `life`.
 
-use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use codex_oauth_proto::api::daemon::StatusResult;
 use codex_oauth_proto::{Nonce, PROTOCOL, WireError};
@@ -13,15 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::idle::Idle;
 use crate::limits::Limits;
-use crate::listen::Bound;
 use crate::log::Log;
+use crate::process;
 use crate::service::CodexService;
 use crate::shutdown::{Phase, Shutdown};
-use crate::{process, session, task};
-
-/// How long sessions may take to write their last lines. The kernel takes a line at once from whoever still reads.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Connections that may be between accept and welcome at once. Each lasts microseconds, or the two seconds of a silent one; a
 /// further one waits in the kernel's backlog.
@@ -42,10 +38,18 @@ pub(crate) struct Server {
     pub(crate) sessions_over: CancellationToken,
     /// Sessions and their tasks.
     pub(crate) tracker: TaskTracker,
+    /// What keeps the daemon from ending for want of use.
+    pub(crate) idle: Idle,
+    /// Cancelled when a successor can be found at the socket.
+    pub(crate) moved: CancellationToken,
+    /// Drains, and nobody else can serve until it has ended.
+    pub(crate) alone: AtomicBool,
+    /// Sessions of role `mcp`, which move to the successor.
+    pub(crate) cables: TaskTracker,
     /// Welcomed sessions.
     places: Arc<Semaphore>,
     /// Connections that have not been welcomed yet: they cannot take a session's place.
-    openings: Arc<Semaphore>,
+    pub(crate) openings: Arc<Semaphore>,
     incarnations: AtomicU64,
     peers_refused: AtomicU64,
     started: Instant,
@@ -71,6 +75,10 @@ impl Server {
             auth_file: config.auth_file.display().to_string(),
             sessions_over: CancellationToken::new(),
             tracker: TaskTracker::new(),
+            idle: Idle::new(),
+            moved: CancellationToken::new(),
+            alone: AtomicBool::new(false),
+            cables: TaskTracker::new(),
             places: Arc::new(Semaphore::new(config.limits.sessions)),
             openings: Arc::new(Semaphore::new(OPENINGS)),
             incarnations: AtomicU64::new(1),
@@ -80,39 +88,14 @@ impl Server {
         }
     }
 
-    /// Serves until a drain is asked for, then lets what runs finish, each within its bound.
-    ///
-    /// `instance` is held to the end: only its holder may own the socket.
-    pub(crate) async fn run(self: Arc<Self>, bound: Bound) {
-        self.until(self.shutdown.reached(Phase::Draining), self.take_connections(&bound)).await;
-        bound.close();
-        tracing::info!(turns = self.service.turns_running(), "draining");
-        let patience = self.limits.drain;
-        let finished = tokio::time::timeout(patience, self.service.turns_ended());
-        self.until(self.shutdown.reached(Phase::Closing), async {
-            if finished.await.is_err() {
-                tracing::warn!(?patience, "turns were still running at the end of the drain");
-            }
-        })
-        .await;
-        self.shutdown.advance(Phase::Closing);
-        // Every turn that still runs ends with a terminal event, and that event is written before its session ends: as far
-        // as the peer reads.
-        self.tracker.close();
-        let last_words = async {
-            self.service.end_turns().await;
-            self.tracker.wait().await;
-        };
-        if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
-            self.sessions_over.cancel();
-            self.service.end_turns().await;
-            self.tracker.wait().await;
-        }
-    }
-
     /// The number of a new connection.
     pub(crate) fn next_incarnation(&self) -> u64 {
         self.incarnations.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether new sessions and new turns are taken.
+    pub(crate) fn takes_new(&self) -> bool {
+        self.shutdown.phase() == Phase::Serving || self.alone.load(Ordering::Relaxed)
     }
 
     /// A place for a welcomed session.
@@ -120,6 +103,11 @@ impl Server {
         Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| crate::service::overloaded("sessions", self.limits.sessions))
+    }
+
+    /// Where the daemon listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.config.endpoint.socket()
     }
 
     pub(crate) fn count_refused_peer(&self) {
@@ -156,25 +144,5 @@ impl Server {
     /// The same on one line, for the log.
     pub(crate) fn status_line(&self) -> String {
         serde_json::to_string(&self.status(PROTOCOL.max.0)).unwrap_or_else(|error| error.to_string())
-    }
-
-    async fn take_connections(self: &Arc<Self>, bound: &Bound) {
-        loop {
-            // The semaphore is never closed.
-            let Ok(opening) = Arc::clone(&self.openings).acquire_owned().await else { return };
-            let stream = bound.accept().await;
-            if session::is_ours(self, &stream) {
-                let serving = session::serve(Arc::clone(self), stream, opening);
-                let _detached = task::spawn(&self.tracker, "session", serving);
-            }
-        }
-    }
-
-    /// Runs `work` until it is done or `stop` is.
-    async fn until(&self, stop: impl Future<Output = ()>, work: impl Future<Output = ()>) {
-        tokio::select! {
-            () = stop => {}
-            () = work => {}
-        }
     }
 }

@@ -98,12 +98,21 @@ impl CodexService {
         let _none = count.wait_for(|count| *count == 0).await;
     }
 
-    /// Ends what still runs: turns with an error that says so, and a pending login. Refreshes are not cut.
+    /// Whether nothing goes on that nobody waits for: a turn, a login, a refresh.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.turns_running() == 0 && self.inner.tokens.is_quiet()
+    }
+
+    /// Gives up the right to renew or change the login; see [`TokenManager::release`].
+    pub(crate) async fn release_login(&self) {
+        self.inner.tokens.release().await;
+    }
+
+    /// Ends what still runs, with an error that says so.
     pub(crate) async fn end_turns(&self) {
         for turn in self.inner.running.lock().values() {
             turn.cancel.cancel();
         }
-        self.inner.tokens.close();
         self.turns_ended().await;
     }
 }

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::line_io::{LineReader, LineWriter, Read};
 use crate::server::Server;
-use crate::shutdown::Phase;
 use crate::{api, mcp};
 
 /// A welcomed session, as its dialect sees it.
@@ -52,7 +51,8 @@ pub(crate) fn is_ours(server: &Server, stream: &Stream) -> bool {
 }
 
 /// Serves one accepted connection of our own user to its end.
-pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: OwnedSemaphorePermit) {
+pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: Option<OwnedSemaphorePermit>) {
+    let opening_use = server.idle.busy();
     let stream = Arc::new(stream);
     let over = server.sessions_over.child_token();
     let mut reader = LineReader::new(Arc::clone(&stream));
@@ -67,6 +67,7 @@ pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: Ow
         Err(error) => return refuse(&writer, error).await,
     };
     drop(opening_place);
+    drop(opening_use);
     keep_known_env(&mut hello);
     if write_opening(&writer, &ServerOpening::Welcome(welcome)).await.is_err() {
         return;
@@ -77,7 +78,10 @@ pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: Ow
     let began = crate::state::now();
     let session = Arc::new(Session { incarnation, began, hello, writer, over: over.clone() });
     match role {
-        Role::Mcp => mcp::serve(server, session, reader).await,
+        Role::Mcp => {
+            let cables = server.cables.clone();
+            cables.track_future(mcp::serve(server, session, reader)).await;
+        }
         Role::Api | Role::Unknown => api::serve(server, session, reader).await,
     }
     over.cancel();
@@ -144,7 +148,7 @@ fn welcome(server: &Server, hello: &Hello) -> Result<Welcome, WireError> {
         return Err(WireError::daemon(ErrorCode::OtherCredentialStore, Retry::Never, message)
             .next(NextStep::FixConfiguration { name: "CODEX_OAUTH_AUTH_FILE".to_owned() }));
     }
-    if server.shutdown.phase() != Phase::Serving {
+    if !server.takes_new() {
         return Err(draining());
     }
     Ok(Welcome {

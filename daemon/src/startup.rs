@@ -158,7 +158,7 @@ fn prepare(started: &mut Option<Log>) -> Result<Ready, StartError> {
 async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
     let Ready { config, instance, socket, notifier, log, uid } = ready;
     let started = start(&config, &instance, socket, log, uid);
-    let (server, bound, tracker) = match started {
+    let (server, bound) = match started {
         Ok(started) => started,
         Err(error) => {
             if let StartError::Failed(error) = &error {
@@ -186,18 +186,14 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
     }
     notifier.tell(&[Word::Ready, Word::Status("serving")]);
     let ending = async {
-        server.clone().run(bound).await;
+        server.clone().run(bound, instance).await;
         server.service.close().await;
-        // A refresh that is on the wire is never cut: its answer is the only copy of the new token.
-        tracker.close();
-        tracker.wait().await;
     };
     tokio::select! {
         () = ending => {}
         () = tell_of_the_end(&notifier, &server) => {}
     }
     notifier.tell(&[Word::Stopping]);
-    drop(instance);
     tracing::info!("ended");
     Ok(())
 }
@@ -208,14 +204,13 @@ fn start(
     socket: Option<OwnedFd>,
     log: Log,
     uid: u32,
-) -> Result<(Arc<Server>, Bound, TaskTracker), StartError> {
+) -> Result<(Arc<Server>, Bound), StartError> {
     let roots = config
         .ca_file
         .as_deref()
         .map_or_else(|| Ok(Vec::new()), http_client::read_roots)
         .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("ca_file")))?;
     let shutdown = Shutdown::default();
-    let tracker = TaskTracker::new();
     let auth = AuthConfig {
         file: config.auth_file.clone(),
         history: config.state_dir.join("refresh-history.jsonl"),
@@ -235,7 +230,7 @@ fn start(
         client_version: CATALOGUE_VERSION.to_owned(),
         extra_roots: roots,
     };
-    let tokens = TokenManager::new(auth, config.limits.clone(), tracker.clone())
+    let tokens = TokenManager::new(auth, config.limits.clone(), TaskTracker::new())
         .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("issuer_url")))?;
     let upstream = Upstream::new(upstream, config.limits.clone())
         .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("backend_url")))?;
@@ -246,7 +241,7 @@ fn start(
     let path = config.endpoint.socket();
     let bound = match socket {
         Some(socket) => Bound::inherited(socket, &path, instance),
-        None => Bound::bind(&path, instance),
+        None => Bound::bind(&path, uid, instance),
     }
     .map_err(|error| {
         let step = match &error {
@@ -257,7 +252,7 @@ fn start(
     })?;
     let server = Arc::new(Server::new(config.clone(), service, shutdown, log, nonce, uid));
     signals::watch(&server).map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
-    Ok((server, bound, tracker))
+    Ok((server, bound))
 }
 
 /// Says that the daemon ends, and again and again that it still does. Never returns.

@@ -29,7 +29,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Nothing announces that a daemon has let go of its lock either, and to find out costs a process.
 const START_AGAIN: Duration = Duration::from_millis(100);
 
-/// When to ask again while a daemon drains. Running answers get 30 s; most are done long before.
+/// When to ask again while a daemon hands over. It waits for the answer to a refresh at most, which takes 30 s at worst and
+/// a second mostly.
 const DRAIN_RETRY_SECONDS: u64 = 5;
 
 /// A report is one short line.
@@ -94,9 +95,9 @@ pub enum LaunchError {
     /// It said nothing in time.
     #[error("could not start the daemon: none was ready within {} s", START_PATIENCE.as_secs())]
     Slow,
-    /// The one before holds its lock and answers nobody new.
+    /// The one before waits for the answer to a refresh, and answers nobody new.
     #[error(
-        "could not start the daemon: the one before is still finishing its answers{}",
+        "could not start the daemon: the one before has not let go of the login yet{}",
         lock::holder(holder)
     )]
     Draining {

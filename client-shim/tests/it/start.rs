@@ -167,7 +167,7 @@ fn a_daemon_that_does_not_make_way_is_named_and_not_called_absent() {
     let text = answer["result"]["content"][0]["text"].as_str().unwrap();
     assert_eq!(
         text,
-        "could not start the daemon: the one before is still finishing its answers (pid 42 /x/daemon.sock)\n\
+        "could not start the daemon: the one before has not let go of the login yet (pid 42 /x/daemon.sock)\n\
          next: try again in 5 s"
     );
     shim.close_input();

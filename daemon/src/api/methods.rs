@@ -7,10 +7,12 @@ use serde_json::Value;
 
 use super::{ApiSession, params};
 use crate::service::{Question, TurnEvent};
+use crate::session::draining;
 use crate::shutdown::Phase;
 
 /// Answers one request, and stays with it until its last notification.
 pub(super) async fn handle(api: &ApiSession, request: Request) {
+    let _in_use = api.server.idle.busy();
     let Request { id, method, params: given, .. } = request;
     let service = &api.server.service;
     let result = match method.as_str() {
@@ -68,8 +70,10 @@ async fn login_start(api: &ApiSession, id: Option<Value>, given: Value) {
 }
 
 async fn turn_start(api: &ApiSession, id: Option<Value>, given: Value) {
+    // A session of this role is not told of a successor: it is turned away, and may ask that one.
+    let serving = api.server.takes_new();
     let started = params::<turn::Start>(given)
-        .and_then(Question::try_from)
+        .and_then(|given| if serving { Question::try_from(given) } else { Err(draining()) })
         .and_then(|question| api.server.service.start_turn(question, None));
     let mut started = match started {
         Ok(started) => started,

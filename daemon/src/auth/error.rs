@@ -113,8 +113,8 @@ pub enum AuthError {
         /// As the caller gave it.
         login_id: String,
     },
-    /// The daemon is going down and starts no login.
-    #[error("could not start a login: the daemon is shutting down")]
+    /// The daemon has given up the right to renew or change the login, to its successor if there is one.
+    #[error("could not renew or change the login: the daemon is shutting down")]
     Closed,
     /// A task of this daemon failed; its log has more.
     #[error("could not finish what was asked: a task of the daemon failed")]

@@ -62,8 +62,7 @@ struct Shared {
 }
 
 impl TokenManager {
-    /// Touches neither file nor network. Refreshes and logins run on `tracker`, which a drain waits for; see
-    /// [`TokenManager::close`].
+    /// Touches neither file nor network. Refreshes and logins run on `tracker`; see [`TokenManager::release`].
     pub fn new(config: AuthConfig, limits: Limits, tracker: TaskTracker) -> Result<Self, ConfigError> {
         Self::with(config, limits, tracker, Seams::default())
     }
@@ -154,14 +153,26 @@ impl TokenManager {
     /// ([`Limits::revoke`], best effort), then removes our record from the file. Goes on if the caller does not wait
     /// for the end.
     pub async fn logout(&self) -> Result<LogoutReport, AuthError> {
+        if self.0.tracker.is_closed() {
+            return Err(AuthError::Closed);
+        }
         let shared = Arc::clone(&self.0);
         let logout = task::spawn(&self.0.tracker, "logout", async move { shared.logout().await });
         logout.await.ok().flatten().ok_or(AuthError::Internal)?
     }
 
-    /// For a drain: ends a pending login and starts no more, so that the tracker can run empty. Refreshes go on.
-    pub fn close(&self) {
+    /// Whether no refresh, login or logout is under way.
+    pub fn is_quiet(&self) -> bool {
+        self.0.tracker.is_empty()
+    }
+
+    /// For a hand-over: from here on the login is only read. A pending login ends; a refresh or a logout that is under way is
+    /// never cut, and this returns when it is over: the answer to a refresh is the only copy of the new token.
+    pub async fn release(&self) {
         self.0.logins.close();
+        self.0.refresher.close();
+        self.0.tracker.close();
+        self.0.tracker.wait().await;
     }
 }
 

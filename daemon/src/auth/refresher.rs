@@ -62,6 +62,8 @@ type Flight = watch::Receiver<Option<Result<(), AuthError>>>;
 struct Cell {
     machine: Machine,
     flight: Option<Flight>,
+    /// Nothing is spent or written any more, but for what is under way.
+    closed: bool,
 }
 
 /// Ends the attempt in the state machine even if its task panics or is dropped with the runtime.
@@ -115,9 +117,14 @@ impl Refresher {
         urgency: Urgency,
         reason: Reason,
     ) -> Result<Next, AuthError> {
-        self.begin().await?;
+        if !self.is_closed() {
+            self.begin().await?;
+        }
         let mut flight = {
             let mut cell = self.cell.lock();
+            if cell.closed && cell.flight.is_none() {
+                return Err(AuthError::Closed);
+            }
             let wanted = Event::Wanted { token, urgency, now: Instant::now() };
             match cell.machine.on(wanted, self.backoff) {
                 Action::KeepOld => return Ok(Next::KeepOld),
@@ -149,7 +156,7 @@ impl Refresher {
 
     /// Another program wrote `login` into the file: a line in the journal, once.
     pub(super) async fn notice(&self, login: &Credentials) {
-        if !self.journal.knows(login) {
+        if !self.is_closed() && !self.journal.knows(login) {
             let found = Entry::new(journal::Event::Found, self.store.modified());
             self.journal.record(found.about(login.refresh_fingerprint(), &login.account_id)).await;
         }
@@ -161,6 +168,21 @@ impl Refresher {
             State::Unsaved { pair, .. } => Some(Arc::clone(&pair.renewed)),
             _ => None,
         }
+    }
+
+    /// Spends nothing any more. A pair that could not be written gets its last chance.
+    pub(super) fn close(self: &Arc<Self>) {
+        let mut cell = self.cell.lock();
+        cell.closed = true;
+        let State::Unsaved { pair, until, .. } = cell.machine.state() else { return };
+        let now_or_never = Event::Wanted { token: pair.spent.clone(), urgency: Urgency::Needed, now: *until };
+        if let Action::Save(pair) = cell.machine.on(now_or_never, self.backoff) {
+            let _awaited_by_the_tracker = self.launch(&mut cell, Task::Save(pair));
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.cell.lock().closed
     }
 
     fn launch(self: &Arc<Self>, cell: &mut Cell, task: Task) -> Flight {

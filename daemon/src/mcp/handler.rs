@@ -202,6 +202,7 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let _in_use = self.server.idle.busy();
         let Ok(_place) = self.places.try_acquire() else {
             let error = service::overloaded("calls of this session", self.server.limits.calls_per_session);
             return Ok(failure(&error).into());

@@ -170,7 +170,8 @@ impl CodexService {
             let error = WireError::caller(ErrorCode::InvalidArguments, "prompt is required, and it is empty");
             return Err(error.next(NextStep::FixArguments));
         }
-        if self.inner.shutdown.phase() != Phase::Serving {
+        // A drain takes what crossed its announcement.
+        if self.inner.shutdown.phase() == Phase::Closing {
             return Err(draining());
         }
         let id = codex_oauth_proto::Nonce::random()

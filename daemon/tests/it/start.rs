@@ -4,7 +4,6 @@ use codex_oauth_proto::hello::Role;
 use codex_oauth_proto::report::StartupReport;
 use codex_oauth_rig::{Daemon, Lines, Rig, Shim, text_of};
 use fake_openai::{Effect, Endpoint};
-use rustix::process::Signal;
 use serde_json::json;
 
 #[test]
@@ -145,46 +144,4 @@ fn a_shim_that_ends_before_its_first_line_has_done_nothing() {
     shim.close_input();
     assert!(shim.wait().success());
     assert!(!home.endpoint().dir.exists() && !home.path().join("state").exists());
-}
-
-#[test]
-fn a_session_that_meets_a_draining_daemon_is_told_so_and_served_by_the_next() {
-    let rig = Rig::new();
-    let mut daemon = rig.signed_in();
-    rig.fake.next(Endpoint::Responses, Effect::hold_after(4, "gate"));
-    let mut old = Shim::initialized(&rig.home);
-    old.call(&json!(1), "codex_query", &json!({"prompt": "held"}));
-    rig.fake
-        .wait_for(|entries| entries.iter().any(|e| e.endpoint == Endpoint::Responses && e.events >= 4))
-        .unwrap();
-    daemon.signal(Signal::TERM);
-    let Rig { fake, home } = rig;
-    let home = home.set("CODEX_OAUTH_NO_SPAWN", "0");
-    let mut told = Shim::spawn(&home);
-    told.call(&json!(1), "codex_status", &json!({}));
-    let text = text_of(&told.answer(&json!(1))["result"]);
-    assert!(
-        text.contains("still finishing its answers")
-            && text.contains(&format!("pid {}", daemon.pid()))
-            && text.ends_with("\nnext: try again in 5 s"),
-        "{text}"
-    );
-    let mut served = Shim::spawn(&home);
-    let params = json!({
-        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}
-    });
-    served.send(&json!({"jsonrpc": "2.0", "id": "init", "method": "initialize", "params": params}));
-    fake.release("gate");
-    assert!(text_of(&old.answer(&json!(1))["result"]).contains("held"));
-    assert!(daemon.wait().success());
-    let answer = served.answer(&json!("init"));
-    assert!(answer["result"]["serverInfo"].is_object(), "{answer}");
-    served.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-    served.call(&json!(1), "codex_status", &json!({}));
-    let text = text_of(&served.answer(&json!(1))["result"]);
-    assert!(text.contains("signed in"), "{text}");
-    let mut lines = Lines::open(&home, Role::Api);
-    lines.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "daemon/drain", "params": {"reason": "test"}}));
-    lines.answer(&json!(1));
-    assert_eq!(lines.receive(), None);
 }

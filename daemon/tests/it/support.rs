@@ -40,3 +40,10 @@ pub(crate) fn failure(lines: &mut Lines, prompt: &str) -> String {
     assert_eq!(result["isError"], true, "{result}");
     text_of(&result)
 }
+
+/// What `daemon/status` says.
+pub(crate) fn status_of(home: &Home) -> Value {
+    let mut lines = Lines::open(home, Role::Api);
+    lines.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "daemon/status"}));
+    lines.answer(&json!(1))["result"].clone()
+}

@@ -8,6 +8,8 @@ use std::process::Command;
 
 use codex_oauth_proto::endpoint::Endpoint;
 use codex_oauth_proto::env::Env;
+use codex_oauth_proto::lock::{FileLock, LockError};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::binary;
@@ -59,6 +61,12 @@ impl Home {
         self
     }
 
+    /// The same where whoever needs a daemon may start one. That one is killed when this is dropped.
+    #[must_use]
+    pub fn spawning(self) -> Self {
+        self.set("CODEX_OAUTH_NO_SPAWN", "0")
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         self.dir.path()
@@ -98,6 +106,26 @@ impl Home {
     pub(crate) fn write_limits(&self, limits: &[(&str, u64)]) {
         let lines: Vec<String> = limits.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
         write(&self.path().join("config/config.toml"), &format!("[limits]\n{}", lines.concat()));
+    }
+}
+
+impl Drop for Home {
+    /// Kills the daemon that a client started: it is nobody's child here, and would outlive the test.
+    fn drop(&mut self) {
+        let may_spawn = self.vars.get("CODEX_OAUTH_NO_SPAWN").is_none_or(|value| value != "1");
+        let Ok(endpoint) = Endpoint::resolve(&self.env()) else { return };
+        if !may_spawn {
+            return;
+        }
+        // Only a lock that is held names a process that lives.
+        let Err(LockError::Held { text, .. }) = FileLock::try_acquire(&endpoint.instance_lock()) else {
+            return;
+        };
+        let pid = text.strip_prefix("pid ").and_then(|text| text.split(' ').next()?.parse().ok());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
+            // It may end by itself just now.
+            let _ended = kill_process(pid, Signal::KILL);
+        }
     }
 }
 

@@ -67,11 +67,12 @@ impl Lines {
         let _gone = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// The next line; `None` at the end of the connection.
+    /// The next message; `None` at the end of the connection. Control lines, which begin with `@`, are passed over.
     pub fn receive(&mut self) -> Option<Value> {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
             Ok(0) => None,
+            Ok(_) if line.starts_with('@') => self.receive(),
             Ok(_) => Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
             Err(error) => panic!("no line within the deadline: {error}"),

@@ -81,6 +81,13 @@ impl Shim {
         self.answer(id)
     }
 
+    /// Calls a tool and waits for its result.
+    pub fn request_tool(&mut self, tool: &str, arguments: &Value) -> Value {
+        let id = json!(format!("{tool} {}", next()));
+        self.call(&id, tool, arguments);
+        self.answer(&id)["result"].clone()
+    }
+
     /// The answer to request `id`. Other answers that come first are kept for when they are asked for; notifications are
     /// passed over.
     pub fn answer(&mut self, id: &Value) -> Value {
@@ -120,6 +127,12 @@ impl Drop for Shim {
         let _ended = self.child.kill();
         let _ended = self.child.wait();
     }
+}
+
+fn next() -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    COUNT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Waits for a child with the deadline of all waits.

@@ -16,7 +16,6 @@ struct Rig {
     home: tempfile::TempDir,
     issuer: FakeIssuer,
     tokens: TokenManager,
-    tracker: TaskTracker,
 }
 
 impl Rig {
@@ -31,11 +30,10 @@ impl Rig {
     ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let issuer = FakeIssuer::start(answer).await;
-        let tracker = TaskTracker::new();
         let mut config = config(&issuer.url, home.path().join(".claude/auth.json"));
         configure(&mut config);
-        let tokens = TokenManager::new(config, limits, tracker.clone()).unwrap();
-        Self { home, issuer, tokens, tracker }
+        let tokens = TokenManager::new(config, limits, TaskTracker::new()).unwrap();
+        Self { home, issuer, tokens }
     }
 
     fn file(&self) -> std::path::PathBuf {
@@ -252,12 +250,10 @@ async fn a_logout_ends_a_pending_login() {
 }
 
 #[tokio::test]
-async fn a_closed_manager_ends_its_login_and_starts_no_other() {
+async fn a_login_that_is_given_up_ends_and_no_other_is_started() {
     let rig = Rig::new(|_| Reply::Never).await;
     rig.tokens.login_start().await.unwrap();
-    rig.tokens.close();
-    rig.tracker.close();
-    rig.tracker.wait().await;
+    rig.tokens.release().await;
     assert!(matches!(rig.failure().await, LoginError::Cancelled));
     assert!(matches!(rig.tokens.login_start().await, Err(AuthError::Closed)));
 }

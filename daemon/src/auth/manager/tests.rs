@@ -31,7 +31,6 @@ struct Rig {
     home: tempfile::TempDir,
     issuer: FakeIssuer,
     tokens: TokenManager,
-    tracker: TaskTracker,
     config: AuthConfig,
     limits: Limits,
 }
@@ -54,11 +53,11 @@ impl Rig {
     ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let issuer = FakeIssuer::start(answer).await;
-        let tracker = TaskTracker::new();
         let mut config = config(&issuer.url, home.path().join("auth.json"));
         configure(&mut config);
-        let tokens = TokenManager::with(config.clone(), limits.clone(), tracker.clone(), killed()).unwrap();
-        Self { home, issuer, tokens, tracker, config, limits }
+        let tokens =
+            TokenManager::with(config.clone(), limits.clone(), TaskTracker::new(), killed()).unwrap();
+        Self { home, issuer, tokens, config, limits }
     }
 
     /// What a new process would find. The old one's tasks may hang, but its process counts as dead.

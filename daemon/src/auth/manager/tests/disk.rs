@@ -114,6 +114,24 @@ async fn a_pair_that_cannot_be_written_is_kept_and_written_as_soon_as_it_can() {
 }
 
 #[tokio::test]
+async fn a_pair_that_could_not_be_written_gets_its_last_chance_when_the_login_is_given_up() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("auth.json");
+    let spoiled = file.clone();
+    let spoil = move |_: &Seen| {
+        hard_link(&spoiled);
+        Reply::Now(200, pair(1))
+    };
+    let rig = Rig::with(Limits::default(), |config| config.file = file.clone(), spoil).await;
+    let rig = Rig { home, ..rig };
+    rig.sign_in(-10);
+    assert!(matches!(rig.tokens.grant().await, Err(AuthError::NotSaved { .. })));
+    remove(&file.with_extension("link"));
+    rig.tokens.release().await;
+    assert_eq!(rig.record()["grant"]["refresh_token"], "rt_new_1");
+}
+
+#[tokio::test]
 async fn nothing_is_spent_when_the_result_could_not_be_written() {
     let rig = Rig::new(pairs()).await;
     rig.sign_in(-10);

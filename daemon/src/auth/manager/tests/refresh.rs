@@ -64,7 +64,7 @@ async fn a_caller_that_goes_away_cancels_nothing() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_nobody_waits_for_is_written_before_the_tracker_is_empty() {
+async fn a_refresh_that_nobody_waits_for_is_written_before_the_login_is_given_up() {
     let gate = Arc::new(Notify::new());
     let held = Arc::clone(&gate);
     let rig = Rig::new(move |_| Reply::When(Arc::clone(&held), 200, pair(1))).await;
@@ -73,11 +73,26 @@ async fn a_refresh_that_nobody_waits_for_is_written_before_the_tracker_is_empty(
         grant = rig.tokens.grant() => panic!("{grant:?}"),
         () = rig.issuer.reached(1) => {}
     }
-    rig.tokens.close();
-    rig.tracker.close();
-    gate.notify_one();
-    rig.tracker.wait().await;
+    let ((), grant, ()) = tokio::join!(rig.tokens.release(), rig.tokens.grant(), async { gate.notify_one() });
+    assert_eq!(grant.unwrap().access_token, access_token(86_400, "new-1"), "who comes now still joins it");
     assert_eq!(rig.record()["grant"]["refresh_token"], "rt_new_1");
+}
+
+#[tokio::test]
+async fn after_the_login_is_given_up_its_token_is_used_and_never_renewed_or_removed() {
+    let rig = Rig::new(unavailable).await;
+    rig.sign_in(200);
+    rig.tokens.release().await;
+    let grant = rig.tokens.grant().await.unwrap();
+    assert_eq!(grant.access_token, rig.login(200).access_token);
+    assert!(matches!(rig.tokens.recover(&grant).await, Err(AuthError::Closed)));
+    assert!(matches!(rig.tokens.logout().await, Err(AuthError::Closed)));
+    rig.sign_in(-10);
+    assert!(matches!(rig.tokens.grant().await, Err(AuthError::Closed)));
+    // What the successor has written is found.
+    rig.sign_in(900);
+    assert_eq!(rig.tokens.recover(&grant).await.unwrap().access_token, rig.login(900).access_token);
+    assert_eq!(rig.issuer.seen().len(), 0);
 }
 
 #[tokio::test]
