@@ -66,6 +66,8 @@ pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: Op
         Ok(welcomed) => welcomed,
         Err(error) => return refuse(&writer, error).await,
     };
+    // Welcomed: from here on an end waits until it has moved.
+    let cable = (hello.role == Role::Mcp).then(|| server.cables.token());
     drop(opening_place);
     drop(opening_use);
     keep_known_env(&mut hello);
@@ -78,13 +80,11 @@ pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: Op
     let began = crate::state::now();
     let session = Arc::new(Session { incarnation, began, hello, writer, over: over.clone() });
     match role {
-        Role::Mcp => {
-            let cables = server.cables.clone();
-            cables.track_future(mcp::serve(server, session, reader)).await;
-        }
+        Role::Mcp => mcp::serve(server, session, reader).await,
         Role::Api | Role::Unknown => api::serve(server, session, reader).await,
     }
     over.cancel();
+    drop(cable);
     drop(place);
     tracing::info!(session = incarnation, "session closed");
 }
