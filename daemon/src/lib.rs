@@ -33,6 +33,7 @@ mod service;
 mod session;
 mod shutdown;
 mod signals;
+pub mod sleep;
 pub mod startup;
 mod state;
 pub mod task;

@@ -50,6 +50,8 @@ pub struct Limits {
     pub response_head: Duration,
     /// Silence inside a stream (WIRE §8.4: the official client allows 300 s).
     pub stream_idle: Duration,
+    /// Silence of a stream after the computer slept: a live one has a keep-alive or an event in this time, a dead one never will.
+    pub after_wake: Duration,
     /// Small JSON requests to the backend: models, accounts/check, usage.
     pub backend_request: Duration,
     /// Further tries of a turn that provably produced nothing yet.
@@ -111,7 +113,7 @@ impl Limits {
             Wait: hello, write_stall, drain, idle, self_check, login, login_wait, refresh_before_expiry, refresh_backoff_first,
                 refresh_backoff_max, refusal_watch;
             Tries: reread_tries;
-            Wait: reread_pause, issuer_request, revoke, connect, response_head, stream_idle, backend_request;
+            Wait: reread_pause, issuer_request, revoke, connect, response_head, stream_idle, after_wake, backend_request;
             Tries: turn_retries;
             Wait: backoff_first, backoff_max, retry_after_max, models_fresh;
         }
@@ -159,6 +161,7 @@ impl Default for Limits {
             connect: Duration::from_secs(15),
             response_head: Duration::from_secs(120),
             stream_idle: Duration::from_secs(300),
+            after_wake: Duration::from_secs(10),
             backend_request: Duration::from_secs(10),
             turn_retries: 4,
             backoff_first: Duration::from_millis(200),

@@ -44,6 +44,7 @@ use tokio::sync::mpsc;
 
 use crate::grant::Grant;
 use crate::limits::Limits;
+use crate::sleep::Clocks;
 use catalogue::Catalogue;
 use client::Backend;
 use config::Settings;
@@ -137,12 +138,17 @@ struct Inner {
 impl Upstream {
     /// Checks the configuration; sends nothing and builds no client yet.
     pub fn new(config: UpstreamConfig, limits: Limits) -> Result<Self, ConfigError> {
-        Ok(Self::with_settings(Settings::new(config)?, limits))
+        Self::with_clocks(config, limits, Clocks::default())
     }
 
-    fn with_settings(settings: Settings, limits: Limits) -> Self {
+    /// The same by other clocks.
+    pub fn with_clocks(config: UpstreamConfig, limits: Limits, clocks: Clocks) -> Result<Self, ConfigError> {
+        Ok(Self::with_settings(Settings::new(config)?, limits, clocks))
+    }
+
+    fn with_settings(settings: Settings, limits: Limits, clocks: Clocks) -> Self {
         let inner = Inner {
-            backend: Backend::new(settings, limits),
+            backend: Backend::new(settings, limits, clocks),
             catalogue: Catalogue::default(),
             routes: Routes::default(),
             rate_limits: RateLimits::default(),

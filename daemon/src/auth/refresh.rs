@@ -234,7 +234,9 @@ impl Machine {
 
     fn ended(&mut self, outcome: Outcome, now: Instant, jitter: f64, backoff: Backoff) {
         let State::Running { failures, doubtful } = self.state else { return };
-        let failures = failures.saturating_add(1);
+        // A network that is down, as it is when a computer wakes, says nothing about the issuer: the pause does not grow.
+        let offline = matches!(&outcome, Outcome::Transient { cause, .. } if matches!(**cause, IssuerError::Connect(_)));
+        let failures = if offline { failures.max(1) } else { failures.saturating_add(1) };
         let until = now + backoff.pause(failures, jitter);
         self.state = match outcome {
             Outcome::Settled => State::Idle,

@@ -184,6 +184,7 @@ fn class(error: &UpstreamError) -> (ErrorCode, NextStep) {
         Kind::Timeout { .. } | Kind::Interrupted { .. } | Kind::StreamIdle { .. } | Kind::TooLarge { .. } => {
             (Code::StreamInterrupted, NextStep::Retry)
         }
+        Kind::LostInSleep { .. } => (Code::StreamInterrupted, NextStep::AskAgain),
         // WIRE §8.3: cut for its length; the next answer may be shorter.
         Kind::Incomplete { reason } if reason == "max_output_tokens" => {
             (Code::StreamInterrupted, NextStep::AskAgain)

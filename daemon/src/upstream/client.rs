@@ -2,8 +2,10 @@
 //! small JSON exchanges with a bound on time and size.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use tokio::sync::OnceCell;
@@ -17,6 +19,7 @@ use super::error::{ErrorKind, Retry, UpstreamError};
 use crate::grant::Grant;
 use crate::http_client;
 use crate::limits::Limits;
+use crate::sleep::{Clocks, Reading};
 
 /// An idle connection is closed before a home router forgets it: a turn sent into a dead connection has an unknown outcome,
 /// a new handshake costs 0.1 s.
@@ -34,8 +37,16 @@ const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 pub(super) struct Backend {
     pub(super) settings: Settings,
     pub(super) limits: Limits,
-    client: OnceCell<Client>,
+    pub(super) clocks: Clocks,
+    pool: Mutex<Pool>,
     jar: Jar,
+}
+
+/// The client, which is its connections.
+#[derive(Debug)]
+struct Pool {
+    client: Arc<OnceCell<Client>>,
+    last_used: Reading,
 }
 
 /// A small JSON exchange.
@@ -47,8 +58,9 @@ pub(super) struct Reply {
 }
 
 impl Backend {
-    pub(super) fn new(settings: Settings, limits: Limits) -> Self {
-        Self { settings, limits, client: OnceCell::new(), jar: Jar::default() }
+    pub(super) fn new(settings: Settings, limits: Limits, clocks: Clocks) -> Self {
+        let pool = Mutex::new(Pool { client: Arc::default(), last_used: clocks.read() });
+        Self { settings, limits, clocks, pool, jar: Jar::default() }
     }
 
     /// A request with the headers that every request carries (WIRE §7.1), under our own name.
@@ -140,7 +152,7 @@ impl Backend {
         classify::http_error(response.status(), response.headers(), &body)
     }
 
-    async fn client(&self) -> Result<&Client, UpstreamError> {
+    async fn client(&self) -> Result<Client, UpstreamError> {
         let build = || async {
             let settings = self.settings.clone();
             let connect = self.limits.connect;
@@ -148,7 +160,21 @@ impl Backend {
             let built = tokio::task::spawn_blocking(move || build_client(&settings, connect)).await;
             built.map_err(not_prepared)?.map_err(not_prepared)
         };
-        self.client.get_or_try_init(build).await
+        let pool = self.pool();
+        pool.get_or_try_init(build).await.cloned()
+    }
+
+    /// The pool of connections; a new one after a sleep, since nobody knows which of the old ones still lead anywhere. Streams
+    /// that run keep theirs.
+    fn pool(&self) -> Arc<OnceCell<Client>> {
+        let now = self.clocks.read();
+        let mut pool = self.pool.lock();
+        if let Some(slept) = now.slept_since(&pool.last_used) {
+            tracing::info!(?slept, "the computer slept: connections to the backend are made anew");
+            pool.client = Arc::default();
+        }
+        pool.last_used = now;
+        Arc::clone(&pool.client)
     }
 }
 

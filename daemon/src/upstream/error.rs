@@ -156,6 +156,12 @@ pub enum ErrorKind {
         /// How long was waited.
         after: Duration,
     },
+    /// The computer slept, and what was under way did not live through it.
+    #[error("the answer was lost while the computer slept ({} min)", slept.as_secs().div_ceil(60))]
+    LostInSleep {
+        /// How long it slept.
+        slept: Duration,
+    },
     /// The turn ended well and holds no text.
     #[error("No response from Codex")]
     EmptyAnswer,

@@ -33,14 +33,17 @@ fn short_limits() -> Limits {
 }
 
 fn upstream_at(backend: String, limits: Limits) -> Upstream {
-    let config = UpstreamConfig {
+    Upstream::new(config(backend), limits).expect("a usable configuration")
+}
+
+fn config(backend: String) -> UpstreamConfig {
+    UpstreamConfig {
         backend,
         originator: "codex_oauth".into(),
         user_agent: "codex-oauth/0.1.0".into(),
         client_version: "0.169.0".into(),
         extra_roots: Vec::new(),
-    };
-    Upstream::new(config, limits).expect("a usable configuration")
+    }
 }
 
 fn upstream(server: &Server) -> Upstream {

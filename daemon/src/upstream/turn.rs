@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer::{Answer, End, Fed};
 use super::classify;
-use super::client::not_prepared;
+use super::client::{Backend, not_prepared};
 use super::delay;
 use super::error::{ErrorKind, Facts, Retry, UpstreamError, sample};
 use super::rate_limits::{self, RateLimit};
@@ -21,6 +21,7 @@ use super::routing::Routing;
 use super::{Completed, Inner, UpstreamEvent};
 use crate::grant::Grant;
 use crate::limits::Limits;
+use crate::sleep::{Clocks, Silence};
 
 /// Models remembered as wanting instructions; the catalogue holds a dozen.
 const MAX_REMEMBERED_MODELS: usize = 64;
@@ -81,7 +82,10 @@ struct Turn<'a> {
 impl Turn<'_> {
     async fn attempt(&mut self, needs_instructions: bool) -> Result<Completed, UpstreamError> {
         let started = Instant::now();
-        let response = self.send(needs_instructions).await?;
+        let clocks = &self.inner.backend.clocks;
+        let sent = Silence::since(clocks.read());
+        let response =
+            self.send(needs_instructions).await.map_err(|error| lost_in_sleep(error, &sent, clocks))?;
         let headers = response.headers();
         self.note_headers(headers);
         if self.sticky.is_none() {
@@ -147,23 +151,35 @@ impl Turn<'_> {
     }
 
     async fn read(&self, mut response: Response, answer: &mut Answer) -> Result<(), UpstreamError> {
-        let idle = self.inner.backend.limits.stream_idle;
+        let Backend { limits, clocks, .. } = &self.inner.backend;
+        let idle = limits.stream_idle;
         let mut deadline = Instant::now() + idle;
+        let mut silence = Silence::since(clocks.read());
         loop {
-            let fed = match timeout_at(deadline, response.chunk()).await {
+            let look = deadline.min(Instant::now() + limits.after_wake);
+            let fed = match timeout_at(look, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => answer.feed(&chunk),
                 Ok(Ok(None)) => answer.finish(),
                 Ok(Err(source)) => {
                     let kind = ErrorKind::Interrupted { events: answer.events, bytes: answer.bytes };
-                    return Err(UpstreamError::new(kind, Retry::Unknown).with_source(source.without_url()));
+                    let error = UpstreamError::new(kind, Retry::Unknown).with_source(source.without_url());
+                    return Err(lost_in_sleep(error, &silence, clocks));
                 }
+                Err(_elapsed) if silence.outlasted_a_sleep(&clocks.read()) => {
+                    let error = UpstreamError::new(ErrorKind::StreamIdle { after: idle }, Retry::Unknown);
+                    return Err(lost_in_sleep(error, &silence, clocks));
+                }
+                Err(_elapsed) if Instant::now() < deadline => continue,
                 Err(_elapsed) => {
                     return Err(UpstreamError::new(ErrorKind::StreamIdle { after: idle }, Retry::Unknown));
                 }
             };
             let alive = fed.alive;
             match self.pass_on(fed).await {
-                None if alive => deadline = Instant::now() + idle,
+                None if alive => {
+                    deadline = Instant::now() + idle;
+                    silence = Silence::since(clocks.read());
+                }
                 None => {}
                 Some(End::Completed) => {
                     release(response).await;
@@ -257,12 +273,27 @@ fn resend_after(error: &UpstreamError, retry: u32, limits: &Limits) -> Option<Du
     }
 }
 
+/// What broke off, or never answered, over a sleep is told as that.
+fn lost_in_sleep(mut error: UpstreamError, silence: &Silence, clocks: &Clocks) -> UpstreamError {
+    let broke_off = matches!(
+        error.kind,
+        ErrorKind::Interrupted { .. } | ErrorKind::StreamIdle { .. } | ErrorKind::Timeout { .. }
+    );
+    if let (true, Some(slept)) = (broke_off, silence.slept(&clocks.read())) {
+        error.kind = ErrorKind::LostInSleep { slept };
+    }
+    error
+}
+
 /// Adds the text so far and the facts of the response.
 fn with_what_came(error: UpstreamError, mut answer: Answer, facts: Facts) -> UpstreamError {
     let mut error = error.with_facts(Facts { sample: sample(&answer.head), ..facts });
     if matches!(
         error.kind,
-        ErrorKind::Interrupted { .. } | ErrorKind::StreamIdle { .. } | ErrorKind::Failed { .. }
+        ErrorKind::Interrupted { .. }
+            | ErrorKind::StreamIdle { .. }
+            | ErrorKind::LostInSleep { .. }
+            | ErrorKind::Failed { .. }
     ) && answer.generated
     {
         // The sample would be the answer's own beginning, which is in `partial_text`.

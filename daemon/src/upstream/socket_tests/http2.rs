@@ -101,7 +101,7 @@ async fn upstream_with(answers: &'static [Answer], tasks: &TaskTracker) -> Upstr
     };
     let mut settings = Settings::new(config).expect("usable");
     settings.http2_only = true;
-    Upstream::with_settings(settings, short_limits())
+    Upstream::with_settings(settings, short_limits(), Clocks::default())
 }
 
 #[tokio::test]

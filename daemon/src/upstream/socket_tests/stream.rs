@@ -1,7 +1,11 @@
 //! Streams that are cut, idle, split, or no longer wanted.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
 use super::server::{COMPLETED, CREATED, Step, chunk, delta, done, good, stream_end, stream_head};
 use super::*;
+use crate::sleep::Clocks;
 
 #[tokio::test]
 async fn however_the_stream_is_split_the_answer_is_the_same() {
@@ -101,4 +105,54 @@ async fn turns_that_end_properly_share_one_connection() {
     let mut connections: Vec<usize> = server.requests("").iter().map(|request| request.connection).collect();
     connections.dedup();
     assert_eq!(connections, [0]);
+}
+
+/// Clocks whose wall is `slept` ahead, and how to let the computer sleep.
+fn clocks() -> (Clocks, Arc<AtomicU64>) {
+    let slept = Arc::new(AtomicU64::new(0));
+    let seconds = Arc::clone(&slept);
+    let clocks =
+        Clocks::with_wall(move || SystemTime::now() + Duration::from_secs(seconds.load(Ordering::Relaxed)));
+    (clocks, slept)
+}
+
+#[tokio::test]
+async fn a_stream_that_is_silent_after_a_sleep_is_lost_and_keeps_its_text() {
+    let mut server = Server::of_turns(|_, _| {
+        vec![stream_head(&[]), chunk(&format!("{CREATED}{}", delta("half"))), Step::Hold]
+    })
+    .await;
+    let (clocks, slept) = clocks();
+    let limits = Limits { after_wake: Duration::from_millis(20), ..short_limits() };
+    let upstream =
+        Upstream::with_clocks(config(server.url()), limits, clocks).expect("a usable configuration");
+    let (grant, request) = (grant(), request());
+    let (sender, mut events) = mpsc::channel(8);
+    let sleeping = async {
+        while !matches!(events.recv().await, Some(UpstreamEvent::TextDelta { .. })) {}
+        slept.store(7_200, Ordering::Relaxed);
+    };
+    let (outcome, ()) = tokio::join!(upstream.respond(&grant, &request, &sender), sleeping);
+    let error = outcome.expect_err("silence");
+    let ErrorKind::LostInSleep { slept } = error.kind else { panic!("{error:?}") };
+    assert_eq!(slept.as_secs() / 60, 120);
+    assert_eq!((error.retry, error.partial_text.as_deref()), (Retry::Unknown, Some("half")));
+    assert_eq!(server.requests("codex/responses").len(), 1, "it may have been carried out");
+    server.closed.recv().await.expect("the connection is closed");
+}
+
+#[tokio::test]
+async fn after_a_sleep_the_next_turn_gets_a_new_connection() {
+    let server = Server::of_turns(|_, _| good("answer")).await;
+    let (clocks, slept) = clocks();
+    let upstream = Upstream::with_clocks(config(server.url()), short_limits(), clocks).expect("usable");
+    for seconds in [0, 30, 7_200, 7_200] {
+        slept.store(seconds, Ordering::Relaxed);
+        respond(&upstream).await.0.expect("an answer");
+    }
+    let connections: Vec<usize> =
+        server.requests("codex/responses").iter().map(|request| request.connection).collect();
+    assert_eq!(connections[0], connections[1], "half a minute is no sleep");
+    assert_ne!(connections[1], connections[2]);
+    assert_eq!(connections[2], connections[3]);
 }
