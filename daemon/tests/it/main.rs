@@ -5,6 +5,7 @@
 mod activation;
 mod backend_table;
 mod deps;
+mod exposure;
 mod handover;
 mod hello;
 mod issuer_table;

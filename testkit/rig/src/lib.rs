@@ -12,6 +12,7 @@ mod lines;
 mod mcp;
 pub mod scale;
 mod shim;
+mod user;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ pub use home::Home;
 pub use lines::Lines;
 pub use mcp::{McpClient, text_of};
 pub use shim::Shim;
+pub use user::User;
 
 /// How long a test waits for what must happen: `TEST_PATIENCE_MS`, 30 s by default. Longer than anything takes on a busy
 /// machine, so that it ends only tests that would hang.
