@@ -13,7 +13,7 @@ umask 022
 
 usage() {
     cat <<'END'
-Usage: install.sh [--prefix DIR] [--from DIR] [--no-plugin]
+Usage: install.sh [--prefix DIR] [--from DIR] [--no-plugin] [--service]
 
 Installs codex-oauth for you alone; needs no root. Run it again to upgrade.
 
@@ -21,6 +21,7 @@ Installs codex-oauth for you alone; needs no root. Run it again to upgrade.
   --from DIR     take codex-oauth, codex-oauthd and codex-oauth-mcp from DIR
                  (default: bin/ beside this script, else build them with cargo)
   --no-plugin    leave Claude Code alone
+  --service      let systemd or launchd start the daemon (codex-oauth service install)
   --help         print this
 
 `codex-oauth uninstall` removes what this puts in place.
@@ -33,7 +34,7 @@ fail() {
 }
 
 main() {
-    prefix=${PREFIX-} from='' plugin=1
+    prefix=${PREFIX-} from='' plugin=1 service=''
     while [ $# -gt 0 ]; do
         case $1 in
             --prefix | --from)
@@ -47,6 +48,7 @@ main() {
             --prefix=?*) prefix=${1#*=} ;;
             --from=?*) from=${1#*=} ;;
             --no-plugin) plugin='' ;;
+            --service) service=1 ;;
             --help | -h)
                 usage
                 exit 0
@@ -100,6 +102,8 @@ main() {
         install_plugin
         register_plugin
     fi
+    # A service that cannot be had is said, and is no reason why an install fails: the daemon is started without one.
+    if [ -n "$service" ]; then "$bin/codex-oauth" service install || true; fi
     report
 }
 

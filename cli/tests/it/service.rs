@@ -125,6 +125,31 @@ fn a_service_goes_as_it_came_and_a_file_of_the_persons_stays() {
 }
 
 #[test]
+fn install_sh_brings_the_service_and_uninstall_takes_it_away() {
+    let machine = Machine::new();
+    machine.tool("systemctl", SYSTEMCTL);
+    for _twice in 0..2 {
+        let ran = machine.install(&["--no-plugin", "--service"]);
+        assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
+        assert!(ran.stdout.contains("service    systemd listens for you"), "{}", ran.stdout);
+    }
+    let ran = machine.codex_oauth(&["uninstall", "--yes"]);
+    assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.contains("service    ended\n"), "{}", ran.stdout);
+    assert!(files(&units(&machine)).is_empty());
+
+    machine.tool("systemctl", "echo 'no bus' >&2; exit 1");
+    let ran = machine.install(&["--no-plugin", "--service"]);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("could not use the service manager of this system: no bus"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stdout.contains("next       "), "{}", ran.stdout);
+}
+
+#[test]
 fn the_agent_for_launchd_is_whole_and_put_into_force() {
     let machine = machine("launchctl", "");
     let ran = service(&machine, "launchd", &["install"]);
