@@ -10,6 +10,7 @@ use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::line_io::{LineReader, LineWriter, Read};
 use crate::server::Server;
@@ -78,10 +79,12 @@ pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: Op
     tracing::info!(session = incarnation, role = ?hello.role, pid = hello.pid, build = printable(&hello.build), "session opened");
     let role = hello.role;
     let began = crate::state::now();
+    // What the session's tasks log names it, and the turn if it is about one.
+    let span = tracing::info_span!("session", n = incarnation);
     let session = Arc::new(Session { incarnation, began, hello, writer, over: over.clone() });
     match role {
-        Role::Mcp => mcp::serve(server, session, reader).await,
-        Role::Api | Role::Unknown => api::serve(server, session, reader).await,
+        Role::Mcp => mcp::serve(server, session, reader).instrument(span).await,
+        Role::Api | Role::Unknown => api::serve(server, session, reader).instrument(span).await,
     }
     over.cancel();
     drop(cable);

@@ -12,6 +12,7 @@ use codex_oauth_proto::api::turn::{Completed, InputItem, StartParams, TurnStatus
 use codex_oauth_proto::{ErrorCode, NextStep, WireError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{CodexService, Inner};
 use crate::session::draining;
@@ -189,7 +190,7 @@ impl CodexService {
         }
         let running = Running { inner: Arc::clone(&self.inner), id: id.clone() };
         let events = entry.askers.join()?.ok_or_else(|| super::internal("start a turn", &"it has ended"))?;
-        let work = work::work(running, question, entry);
+        let work = work::work(running, question, entry).instrument(tracing::info_span!("turn", id));
         let _detached = task::spawn(&self.inner.tracker, "turn", work);
         Ok(Turn::running(id, events))
     }

@@ -82,6 +82,16 @@ fn a_log_of_ones_own_is_opened_again_on_hup_and_tells_the_status_on_usr1() {
     kill_process(daemon.pid(), Signal::USR1).unwrap();
     eventually("the status is logged", || text(&log).contains("\"phase\":\"serving\""));
     let before = text(&moved);
+    rig.sign_in();
+    let mut shim = Shim::initialized(&rig.home);
+    shim.call(&json!(1), "codex_query", &json!({"prompt": "FAKE words of a person"}));
+    assert!(text_of(&shim.answer(&json!(1))["result"]).contains("words"));
+    eventually("the turn is logged under its session", || {
+        text(&log).lines().any(|line| {
+            line.contains("session{n=") && line.contains("turn{id=") && line.contains("turn ended")
+        })
+    });
+    assert!(!text(&log).contains("words of a person"));
     kill_process(daemon.pid(), Signal::TERM).unwrap();
     assert!(daemon.finish().status.success());
     assert!(text(&log).contains(": ended"), "the last line is written: {}", text(&log));
