@@ -20,7 +20,8 @@ const PIECE_BYTES: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 
 /// Hands out this process's standard input and output.
 pub fn with_stdio<T>(serve: impl FnOnce(BorrowedFd<'_>, Sink<'_>) -> io::Result<T>) -> io::Result<T> {
-    serve(io::stdin().as_fd(), io::stdout().as_fd())
+    // Not by way of `io::stdin` and `io::stdout`: each comes with a buffer that nobody would use.
+    serve(rustix::stdio::stdin(), rustix::stdio::stdout())
 }
 
 /// Standard output.
