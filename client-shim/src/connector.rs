@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use codex_oauth_proto::caller::Caller;
-use codex_oauth_proto::connect::Session;
+use codex_oauth_proto::connect::{Greeting, Session};
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::hello::{Resume, Role};
 use codex_oauth_proto::launch::{self, LaunchError};
@@ -21,11 +21,13 @@ pub struct Opening {
     /// Requests that an earlier connection carried, unanswered. They are the first that the new one carries, in this
     /// order (a replayed `initialize` aside).
     pub resume: Vec<Resume>,
+    /// A line, without its newline, that is the first on the connection: an `initialize`, which may be said again.
+    pub first: Option<Vec<u8>>,
 }
 
 /// Opens connections to the daemon. A test hands out its own.
 pub trait Connector {
-    /// A welcomed session, or why there is none. May block for as long as a daemon takes to start
+    /// A welcomed session on which `opening.first` is sent, or why there is none. May block for as long as a daemon takes to start
     /// and the client is there.
     fn open(&mut self, opening: &Opening) -> Result<Session, WireError>;
 
@@ -47,12 +49,13 @@ impl Connector for DaemonConnector<'_> {
         // A daemon of ours that was just lost may not have been over yet when we looked.
         launch::reap_former_children();
         let env = Env::from_process();
-        let Opening { nonce, next, resume } = opening.clone();
+        let Opening { nonce, next, resume, first } = opening.clone();
         let mut hello =
             launch::hello(&env, Role::Mcp, nonce).map_err(|error| LaunchError::from(error).to_wire())?;
         hello.next = next;
         hello.resume = resume;
-        let session = launch::open_or_start(&env, &hello, &self.caller).map_err(|error| error.to_wire())?;
+        let greeting = Greeting { hello: &hello, first: first.as_deref() };
+        let session = launch::open_or_start(&env, greeting, &self.caller).map_err(|error| error.to_wire())?;
         self.warn(&session.welcome.warnings);
         Ok(session)
     }

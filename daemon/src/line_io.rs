@@ -1,19 +1,23 @@
 //! Lines over a local socket: one reader that can be given up at any await, one writer that never interleaves.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use codex_oauth_proto::MAX_LINE_BYTES;
 use codex_oauth_proto::line::{Line, LineBuffer};
 use interprocess::local_socket::tokio::Stream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// One read. The kernel hands out at most its buffer, 208 KiB by default.
-const READ_BYTES: usize = 64 * 1024;
+/// One read. Most lines of clients are shorter; a prompt of megabytes takes some hundred.
+const READ_BYTES: usize = 16 * 1024;
 
 /// How often a session whose input has ended is looked at, while answers for it are under way.
 const LOOK_FOR_PEER: Duration = Duration::from_millis(250);
@@ -23,7 +27,6 @@ const LOOK_FOR_PEER: Duration = Duration::from_millis(250);
 pub(crate) struct LineReader {
     stream: Arc<Stream>,
     buffer: LineBuffer,
-    chunk: Vec<u8>,
 }
 
 /// What a read gave.
@@ -43,7 +46,7 @@ pub(crate) enum Read {
 impl LineReader {
     /// A reader with an empty buffer.
     pub(crate) fn new(stream: Arc<Stream>) -> Self {
-        Self { stream, buffer: LineBuffer::new(MAX_LINE_BYTES), chunk: vec![0; READ_BYTES] }
+        Self { stream, buffer: LineBuffer::new(MAX_LINE_BYTES) }
     }
 
     /// The next line. Empty lines are passed over. A broken connection is an end.
@@ -55,11 +58,19 @@ impl LineReader {
                 Some(Line::TooLong { .. }) => return Read::TooLong,
                 None => {}
             }
-            match (&*self.stream).read(&mut self.chunk).await {
-                Ok(0) | Err(_) => return Read::End { half_line: self.buffer.has_partial() },
-                Ok(read) => self.buffer.push(&self.chunk[..read]),
+            if !matches!(poll_fn(|context| self.fill(context)).await, Ok(1..)) {
+                return Read::End { half_line: self.buffer.has_partial() };
             }
         }
+    }
+
+    /// Reads once, by way of the stack: an idle session holds no buffer.
+    fn fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
+        let mut read = ReadBuf::uninit(&mut bytes);
+        let filled = ready!(Pin::new(&mut &*self.stream).poll_read(context, &mut read));
+        self.buffer.push(read.filled());
+        Poll::Ready(filled.map(|()| read.filled().len()))
     }
 }
 

@@ -81,7 +81,7 @@ impl Client {
         let hello = Self::hello(env)?;
         let endpoint = crate::endpoint::Endpoint::resolve(env)
             .map_err(|error| launch::LaunchError::from(error).to_wire())?;
-        match crate::connect::open(&endpoint, env.uid, &hello, &Caller::unwatched()) {
+        match crate::connect::open(&endpoint, env.uid, (&hello).into(), &Caller::unwatched()) {
             Ok(session) => Ok(Some(Self::from_session(session))),
             Err(crate::connect::ConnectError::Absent) => Ok(None),
             Err(error) => Err(error.to_wire()),

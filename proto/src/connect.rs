@@ -16,6 +16,22 @@ use crate::{ErrorCode, MAX_LINE_BYTES, NextStep, Retry, WireError};
 /// A daemon answers a hello in well under a millisecond; this covers a loaded machine.
 const WELCOME_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What a client says before it hears anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Greeting<'a> {
+    /// Who calls.
+    pub hello: &'a Hello,
+    /// A line in the same write, without its newline: the daemon reads it once it has welcomed, so the client saves a way
+    /// there and back. Nothing that must not be said twice: without a session nobody knows whether it was read.
+    pub first: Option<&'a [u8]>,
+}
+
+impl<'a> From<&'a Hello> for Greeting<'a> {
+    fn from(hello: &'a Hello) -> Self {
+        Self { hello, first: None }
+    }
+}
+
 /// A welcomed connection.
 #[derive(Debug)]
 pub struct Session {
@@ -102,11 +118,11 @@ impl ConnectError {
 pub fn open(
     endpoint: &Endpoint,
     uid: UserId,
-    hello: &Hello,
+    greeting: Greeting<'_>,
     caller: &Caller<'_>,
 ) -> Result<Session, ConnectError> {
     let stream = connect(endpoint, uid, caller)?;
-    handshake(stream, hello, caller)
+    handshake(stream, greeting, caller)
 }
 
 /// Connects and checks both the directory and the listener's user; nothing is sent.
@@ -127,9 +143,18 @@ pub fn connect(endpoint: &Endpoint, uid: UserId, caller: &Caller<'_>) -> Result<
 }
 
 /// Says hello on a connected stream and waits for the welcome.
-pub fn handshake(mut stream: Stream, hello: &Hello, caller: &Caller<'_>) -> Result<Session, ConnectError> {
+pub fn handshake(
+    mut stream: Stream,
+    greeting: Greeting<'_>,
+    caller: &Caller<'_>,
+) -> Result<Session, ConnectError> {
+    let Greeting { hello, first } = greeting;
     let mut line = serde_json::to_vec(&ClientOpening::Hello(hello.clone())).map_err(io::Error::from)?;
     line.push(b'\n');
+    if let Some(first) = first {
+        line.extend_from_slice(first);
+        line.push(b'\n');
+    }
     // A daemon that refuses before it reads may be gone already; what it said is still to be read.
     let sent = stream.write_all(&line);
     let mut buffer = LineBuffer::new(MAX_LINE_BYTES);

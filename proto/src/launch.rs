@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::caller::Caller;
-use crate::connect::{self, ConnectError, Session, wait_readable, with_causes};
+use crate::connect::{self, ConnectError, Greeting, Session, wait_readable, with_causes};
 use crate::dir::{self, DirError};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::env::{Env, EnvError, plain};
@@ -152,10 +152,15 @@ pub fn hello(env: &Env, role: Role, nonce: Nonce) -> Result<Hello, EnvError> {
 }
 
 /// A session with the running daemon, or with one started now. Waits as long as `caller` does.
-pub fn open_or_start(env: &Env, hello: &Hello, caller: &Caller<'_>) -> Result<Session, LaunchError> {
+pub fn open_or_start<'a>(
+    env: &Env,
+    greeting: impl Into<Greeting<'a>>,
+    caller: &Caller<'_>,
+) -> Result<Session, LaunchError> {
+    let greeting = greeting.into();
     let endpoint = Endpoint::resolve(env)?;
     let may_start = !env.is_on("CODEX_OAUTH_NO_SPAWN");
-    let open = || connect::open(&endpoint, env.uid, hello, caller);
+    let open = || connect::open(&endpoint, env.uid, greeting, caller);
     match open() {
         Err(ConnectError::Absent) if !may_start => return Err(LaunchError::NotAllowed),
         Err(error) if may_start && makes_way(&error) => {}

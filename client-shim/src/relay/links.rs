@@ -66,6 +66,7 @@ impl<C: Connector> Relay<C> {
             self.lost(self.links[0].id);
             self.current = self.current.filter(|_| !repeats);
         }
+        let mut opens = self.current.is_none();
         let link = match self.current.map_or_else(|| self.connect(&batch), Ok) {
             Ok(link) => link,
             Err(reason) => {
@@ -76,11 +77,14 @@ impl<C: Connector> Relay<C> {
             }
         };
         for Waiting { sent_as, mut request, line } in batch {
+            let is_sent = std::mem::take(&mut opens) && goes_along(&request);
             let n = sent_as.unwrap_or_else(|| self.number());
             let closing = (request.kind == Kind::Initialize).then(|| self.handshake.closing()).flatten();
             request.tries += 1;
             self.pending.insert(n, link, request);
-            self.push(link, Some(n), line);
+            if !is_sent {
+                self.push(link, Some(n), line);
+            }
             if let Some(closing) = closing {
                 self.push(link, None, closing);
             }
@@ -179,7 +183,9 @@ impl<C: Connector> Relay<C> {
                 Some(Resume { n: (*sent_as)?, id: request.id.clone(), run: request.sent_to.clone() })
             })
             .collect();
-        let session = self.open(&Opening { nonce: self.nonce.clone(), next: self.next, resume })?;
+        let first =
+            batch.first().filter(|waiting| goes_along(&waiting.request)).map(|waiting| waiting.line.clone());
+        let session = self.open(&Opening { nonce: self.nonce.clone(), next: self.next, resume, first })?;
         let id = self.newest.following();
         let mut link = Link::new(id, session).map_err(|error| ConnectError::Io(error).to_wire())?;
         // An `initialize` that has no answer yet is sent again itself.
@@ -227,4 +233,9 @@ fn unreached(request: &Request, reason: &WireError) -> Vec<u8> {
         return answer::failure(request, &answer::outcome_unknown());
     }
     offline::answer(request, reason)
+}
+
+/// Whether the first request for a new connection is sent together with the hello. Only what may be said twice.
+fn goes_along(request: &Request) -> bool {
+    request.kind == Kind::Initialize && request.copy.is_some()
 }

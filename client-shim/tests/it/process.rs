@@ -167,6 +167,31 @@ fn the_hello_says_who_calls_and_the_answer_comes_back() {
 }
 
 #[test]
+fn a_handshake_does_not_wait_for_the_welcome_and_a_call_does() {
+    let home = Home::with_daemon();
+    let mut shim = home.shim();
+    shim.say(r#"{"jsonrpc":"2.0","id":0,"method":"initialize"}"#);
+    let (_hello, mut daemon) = home.accept();
+    daemon.next_request(0, "initialize");
+    daemon.say(&serde_json::to_string(&welcome(Vec::new())).unwrap());
+    daemon.result(0, &json!("once"));
+    assert_eq!(shim.next()["result"], "once");
+    drop(shim);
+
+    let mut shim = home.shim();
+    shim.say(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#);
+    // The refused one leaves nothing behind that could have been carried out.
+    let (_hello, mut daemon) = home.accept();
+    let error = WireError::daemon(ErrorCode::Internal, codex_oauth_proto::Retry::Never, "not today");
+    let refusal = ServerOpening::Refusal(Refusal { protocol: PROTOCOL, error });
+    daemon.say(&serde_json::to_string(&refusal).unwrap());
+    assert_eq!(shim.next()["result"]["isError"], true);
+    shim.close_input();
+    assert_eq!(daemon.line(), None);
+    assert_eq!(shim.ended().0.code(), Some(0));
+}
+
+#[test]
 fn a_second_connection_has_the_nonce_of_the_first() {
     let home = Home::with_daemon();
     let mut shim = home.shim();

@@ -123,7 +123,10 @@ impl Connector for Scripted {
             Ok(Plan::Move) => buffer.push(b"@moved\n"),
             Err(_) => {}
         }
-        let (stream, daemon) = UnixStream::pair().unwrap();
+        let (mut stream, daemon) = UnixStream::pair().unwrap();
+        if let Some(first) = &opening.first {
+            stream.write_all(&[first, &b"\n"[..]].concat()).unwrap();
+        }
         let welcome = Welcome {
             protocol: PROTOCOL.max,
             build: BUILD.to_owned(),
