@@ -53,7 +53,8 @@ install_fastmcp() {
         say "installing fastmcp $fastmcp_version from PyPI"
         rm -rf "$venv"
         python3 -m venv "$venv"
-        "$venv/bin/pip" install --quiet --disable-pip-version-check "fastmcp==$fastmcp_version"
+        "$venv/bin/pip" install --quiet --disable-pip-version-check "fastmcp==$fastmcp_version" \
+            --constraint bench/reference/fastmcp.txt
         : > "$venv/ready"
     fi
     fastmcp=$venv/bin/python
