@@ -91,7 +91,8 @@ impl House {
         }
     }
 
-    fn env(&self) -> Env {
+    /// The environment as clients of this process read it.
+    pub(crate) fn env(&self) -> Env {
         let us = Env::from_process();
         let bare = Env::new(us.uid, Some(self.path().join("home")), None);
         self.vars.iter().fold(bare, |env, (name, value)| env.with(name, value))

@@ -1,4 +1,4 @@
-//! Measures codex-oauth beside its references: `bench/cold-start` and `bench/tool-call` build everything and start this.
+//! Measures codex-oauth beside its references: `bench/cold-start`, `bench/limits` and `bench/tool-call` build everything and start this.
 //!
 //! Promises: what is compared is measured interleaved in one run; every wait is bounded and a run takes less than three
 //! minutes; nothing leaves loopback and nothing of the caller's home is touched; every process that was started is ended by
@@ -11,6 +11,7 @@ mod error;
 mod first;
 mod home;
 mod http;
+mod limits;
 mod mcp;
 mod nginx;
 mod pooled;
@@ -61,6 +62,7 @@ fn measure(args: &Args, table: &mut Table) -> Result<(), Error> {
             calls::measure(args, table)?;
             pooled::measure(args, table)
         }
+        "limits" => limits::measure(args, table),
         other => Err(Error::said("choose a benchmark", format!("`{other}` is none"))),
     }
 }

@@ -25,6 +25,12 @@ const INITIALIZE: &[u8] =
 const LIST: &[u8] = b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n\
 {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}\n";
 
+/// The whole handshake of one that does not wait for answers.
+pub(crate) const HANDSHAKE: &[u8] =
+    b"{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\
+\"2025-11-25\",\"capabilities\":{},\"clientInfo\":{\"name\":\"bench\",\"version\":\"1\"}}}\n\
+{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n";
+
 /// A server. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Mcp {
