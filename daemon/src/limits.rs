@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// From accept to a complete hello line. A local client needs microseconds; 2 s covers a stopped machine.
     pub hello: Duration,
-    /// Sessions at once. A person has tens; each costs a descriptor, and the soft limit is raised to 4096.
+    /// Sessions at once. A person has tens, a test farm two hundred; each costs a descriptor, and the soft limit is raised to
+    /// 4096.
     pub sessions: usize,
     /// Requests of one session running at once; one more is answered `overloaded`.
     pub calls_per_session: usize,
@@ -141,7 +142,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             hello: Duration::from_secs(2),
-            sessions: 128,
+            sessions: 256,
             calls_per_session: 32,
             turns: 64,
             write_stall: Duration::from_secs(30),

@@ -1,13 +1,26 @@
 //! How much a long test does: a twentieth by default, everything with `CODEX_OAUTH_TESTS=full`; and its seed, printed, so
 //! that a failure can be repeated with `CODEX_OAUTH_TEST_SEED`.
 
+use std::time::Duration;
+
 /// What a usual run does of a long test's rounds, so that the whole suite stays a matter of minutes.
 const USUAL_SHARE: u32 = 20;
 
+/// What a usual run does of a test that is as long as one likes.
+const USUAL_SHARE_OF_TIME: u32 = 100;
+
 /// `full` rounds with `CODEX_OAUTH_TESTS=full`, else a twentieth, at least one.
 pub fn rounds(full: u32) -> u32 {
-    let everything = std::env::var("CODEX_OAUTH_TESTS").is_ok_and(|value| value == "full");
-    if everything { full } else { full.div_ceil(USUAL_SHARE) }
+    if everything() { full } else { full.div_ceil(USUAL_SHARE) }
+}
+
+/// How long a test goes on that has no natural end: `full` with `CODEX_OAUTH_TESTS=full`, else a hundredth.
+pub fn lasting(full: Duration) -> Duration {
+    if everything() { full } else { full / USUAL_SHARE_OF_TIME }
+}
+
+fn everything() -> bool {
+    std::env::var("CODEX_OAUTH_TESTS").is_ok_and(|value| value == "full")
 }
 
 /// Pseudo-random numbers for choosing test cases (`SplitMix64`): repeatable, not secret.

@@ -1,0 +1,200 @@
+//! Every bound, reached: who meets it is told or closed, the daemon holds little, and the others do not notice.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use codex_oauth_proto::api::Empty;
+use codex_oauth_proto::api::daemon::{Status, StatusResult};
+use codex_oauth_proto::hello::Role;
+use codex_oauth_proto::{Client, MAX_LINE_BYTES};
+use codex_oauth_rig::scale::lasting;
+use codex_oauth_rig::{Lines, Rig, Shim, eventually};
+use codex_oauthd::limits::Limits;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::json;
+
+use crate::support::{answer, ask, call, mcp};
+
+const MIB: u64 = 1024 * 1024;
+
+fn status(api: &mut Client) -> StatusResult {
+    api.call::<Status>(&Empty {}).unwrap()
+}
+
+fn pss(api: &mut Client) -> u64 {
+    status(api).pss_bytes.expect("Linux tells")
+}
+
+/// Waits without an event.
+#[expect(clippy::disallowed_methods, reason = "what happens in a quiet time is measured by waiting")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+#[test]
+fn who_does_not_read_costs_little_and_is_closed_while_the_others_are_answered_whole() {
+    const OTHERS: usize = 49;
+    const QUESTIONS: usize = 32;
+    const LIST: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":\"l\",\"method\":\"tools/list\"}\n";
+    const PROMPT: &str = "[[repeat 100 300]]";
+    let rig = Rig::new().limits(&[("write_stall_ms", 1_500)]);
+    let daemon = rig.signed_in();
+    let mut api = rig.api();
+    let mut others: Vec<Lines> = (0..OTHERS).map(|_| mcp(&rig.home)).collect();
+    for other in &mut others {
+        answer(other, PROMPT);
+    }
+    let ask_much = |lines: &mut Lines| {
+        for n in 0..QUESTIONS {
+            call(lines, &json!(n), "codex_query", &json!({"prompt": PROMPT}));
+        }
+    };
+    // What the same questions cost for a client that reads, in buffers and connections that are kept, is not held for the
+    // slow one.
+    ask_much(&mut others[0]);
+    for n in 0..QUESTIONS {
+        others[0].answer(&json!(n));
+    }
+    let before = status(&mut api);
+    let mut slow = mcp(&rig.home);
+    ask_much(&mut slow);
+    slow.send_until_full(LIST, Duration::from_millis(300), 200_000);
+    for other in &mut others {
+        let whole = ask(other, PROMPT)["content"][0]["text"].as_str().map(str::len);
+        assert_eq!(whole, Some(100 * 300));
+    }
+    let held = pss(&mut api).saturating_sub(before.pss_bytes.unwrap());
+    assert!(held <= 4 * MIB, "{held} bytes are held for one that does not read");
+    eventually("it is closed at its bound", || status(&mut api).sessions == before.sessions);
+    drop(daemon);
+}
+
+#[test]
+fn an_endless_line_costs_the_daemon_no_more_than_twice_the_bound() {
+    const SENT: usize = 8;
+    let rig = Rig::new();
+    let _daemon = rig.daemon();
+    let mut api = rig.api();
+    let piece = vec![b'x'; MAX_LINE_BYTES];
+    for role in [None, Some(Role::Api), Some(Role::Mcp)] {
+        let before = pss(&mut api);
+        let mut lines = role.map_or_else(|| Lines::connect(&rig.home), |role| Lines::open(&rig.home, role));
+        for _ in 0..SENT {
+            lines.send_bytes(&piece);
+        }
+        let held = pss(&mut api).saturating_sub(before);
+        assert!(held <= 2 * MAX_LINE_BYTES as u64, "{role:?}: {held} bytes");
+        lines.send_bytes(b"\n");
+        let said = lines.receive().expect("the end of the line brings the reason").to_string();
+        assert!(said.contains("long"), "{said}");
+        assert_eq!(lines.receive(), None);
+    }
+}
+
+/// Connects without waiting, and says hello. `None`: the backlog is full.
+fn knock(rig: &Rig, hello: &[u8]) -> Option<OwnedFd> {
+    let address = SocketAddrUnix::new(rig.home.endpoint().socket()).unwrap();
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+    connect(&socket, &address).ok()?;
+    rustix::io::write(&socket, hello).ok().map(|_| socket)
+}
+
+/// Nanoseconds on a processor.
+fn cpu_ns(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    text.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn out_of_descriptors_the_daemon_rests_keeps_whom_it_has_and_then_serves_again() {
+    const DESCRIPTORS: u64 = 64;
+    const CLIENTS: usize = 200;
+    let rig = Rig::new();
+    let daemon = rig.signed_in();
+    let mut early = rig.api();
+    let few = Rlimit { current: Some(DESCRIPTORS), maximum: Some(DESCRIPTORS) };
+    let pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
+    prlimit(pid, Resource::Nofile, few).unwrap();
+    let hello = format!("{}\n", Lines::hello(&rig.home, Role::Api));
+    let clients: Vec<_> = (0..CLIENTS).map(|_| knock(&rig, hello.as_bytes())).collect();
+    eventually("no descriptor is left", || daemon.log().contains("could not accept a connection"));
+
+    let (window, before) =
+        (lasting(Duration::from_secs(10)).max(Duration::from_millis(500)), cpu_ns(daemon.pid()));
+    let began = Instant::now();
+    pause(window);
+    let used = Duration::from_nanos(cpu_ns(daemon.pid()) - before);
+    // Full, it would take the whole window. Twice the promise, for what a debug build logs.
+    assert!(used <= began.elapsed() / 10, "{used:?} of {:?}", began.elapsed());
+    assert!(status(&mut early).sessions >= 10, "those that are in stay in");
+
+    drop(clients);
+    let mut late = Lines::open(&rig.home, Role::Api);
+    late.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "daemon/status"}));
+    assert!(late.answer(&json!(1)).get("result").is_some());
+    eventually("all places are free again", || status(&mut early).sessions <= 2);
+}
+
+/// How often a process was put on a processor.
+fn switches(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let counts = text.lines().filter_map(|line| line.split_once("ctxt_switches:"));
+    counts.map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn nothing_wakes_an_idle_house_but_timers_that_are_named() {
+    /// What may wake a daemon without work, and how often at most.
+    const NAMED: &[(&str, Duration)] = &[
+        ("the daemon looks whether the socket is still its own", Duration::from_secs(60)),
+        ("the HTTP client looks for connections to close", Duration::from_secs(90)),
+    ];
+    /// The way back to its wait, of a process that has just answered, may fall into the first.
+    const ATTEMPTS: usize = 5;
+    let rig = Rig::new();
+    let daemon = rig.signed_in();
+    let shims: Vec<Shim> = (0..3).map(|_| Shim::initialized(&rig.home)).collect();
+    let _api = rig.api();
+    let window = lasting(Duration::from_secs(60));
+    let named: u64 = NAMED.iter().map(|(_, every)| 1 + window.as_secs() / every.as_secs()).sum();
+    // On its way to a late time, tokio's timer wheel wakes once for each of its levels: 4 min, 4 s, 64 ms.
+    let allowed = if window < Duration::from_secs(60) { 0 } else { 3 * named };
+    let counted = || {
+        let before = (switches(daemon.pid()), shims.iter().map(|shim| switches(shim.pid())).sum::<u64>());
+        pause(window);
+        (
+            switches(daemon.pid()) - before.0,
+            shims.iter().map(|shim| switches(shim.pid())).sum::<u64>() - before.1,
+        )
+    };
+    let seen: Vec<_> = std::iter::repeat_with(counted).take(ATTEMPTS).collect();
+    assert!(
+        seen.iter().any(|(daemon, shims)| *daemon <= allowed && *shims == 0),
+        "(daemon, shims): {seen:?}"
+    );
+}
+
+#[test]
+fn the_page_of_limits_has_every_bound_and_its_value() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = std::fs::read_to_string(root.join("docs/LIMITS.md")).unwrap();
+    for (name, value) in Limits::default().entries() {
+        let row = format!("| `{name}` | {value} | ");
+        assert!(page.lines().any(|line| line.starts_with(&row)), "no row begins with {row}");
+    }
+    let mut constants = 0;
+    for row in page.lines().filter(|line| line.contains(".rs` | ")) {
+        let cells: Vec<&str> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        let [_, name, value, file, _, ..] = cells[..] else { panic!("{row}") };
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let said = text
+            .lines()
+            .any(|line| line.contains(&format!("const {name}: ")) && line.ends_with(&format!(" = {value};")));
+        assert!(said, "{file} does not say {name} = {value}");
+        constants += 1;
+    }
+    assert!(constants >= 10, "{constants} rows about constants");
+}
