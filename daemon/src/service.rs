@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::TokenManager;
+use crate::auth::{KeepFresh, TokenManager};
 use crate::limits::Limits;
 use crate::shutdown::Shutdown;
 use crate::state::State;
@@ -81,6 +81,11 @@ impl CodexService {
     /// Finishes what an earlier process left of a refresh. At the start, before anybody asks.
     pub(crate) async fn begin(&self) {
         self.inner.tokens.begin().await;
+    }
+
+    /// While this is held, no question waits for the login to be renewed.
+    pub(crate) fn keep_login_fresh(&self) -> KeepFresh {
+        self.inner.tokens.keep_fresh()
     }
 
     pub(crate) fn turns_running(&self) -> usize {

@@ -83,7 +83,10 @@ pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: Op
     let span = tracing::info_span!("session", n = incarnation);
     let session = Arc::new(Session { incarnation, began, hello, writer, over: over.clone() });
     match role {
-        Role::Mcp => mcp::serve(server, session, reader).instrument(span).await,
+        Role::Mcp => {
+            let _fresh = server.service.keep_login_fresh();
+            mcp::serve(server, session, reader).instrument(span).await;
+        }
         Role::Api | Role::Unknown => api::serve(server, session, reader).instrument(span).await,
     }
     over.cancel();

@@ -121,10 +121,12 @@ impl Credentials {
         self.account_id == other.account_id && begun(self).is_some() && begun(self) == begun(other)
     }
 
-    /// Whether `self` is `other` renewed: what a file held before it was put back to an older state.
+    /// Whether `self` is what replaced `other`: the same login renewed, or a later signing in to the same account. What a
+    /// file held before it was put back to an older state.
     pub(super) fn is_newer_than(&self, other: &Self) -> bool {
-        let renewals = |login: &Self| login.own.as_ref().map(|own| own.renewals);
-        self.same_login(other) && renewals(self) > renewals(other)
+        let age = |login: &Self| login.own.as_ref().and_then(|own| Some((own.obtained_at?, own.renewals)));
+        let both = age(self).zip(age(other));
+        self.account_id == other.account_id && both.is_some_and(|(ours, theirs)| ours > theirs)
     }
 
     /// Names the refresh token, if this login has one.

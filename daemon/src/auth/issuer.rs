@@ -88,6 +88,8 @@ pub(super) struct Issuer {
     request: Duration,
     connect: Duration,
     revoke: Duration,
+    #[cfg(test)]
+    pub(super) in_memory: Option<super::testing::memory::InMemory>,
 }
 
 #[derive(Serialize)]
@@ -129,6 +131,8 @@ impl Issuer {
             // Shorter than the whole exchange, so that "timed out while connecting" is told from "sent, no answer".
             connect: limits.connect.min(limits.issuer_request / 2),
             revoke: limits.revoke,
+            #[cfg(test)]
+            in_memory: None,
         }
     }
 
@@ -230,6 +234,12 @@ impl Issuer {
         timeout: Duration,
         request: impl FnOnce(&Client) -> RequestBuilder,
     ) -> Result<Answer, IssuerError> {
+        #[cfg(test)]
+        if let Some(in_memory) = &self.in_memory {
+            let (status, body) = in_memory.answer(timeout, request).await?;
+            let status = StatusCode::from_u16(status).expect("a test's status");
+            return Ok(Answer { status, retry_after: None, body: body.into_bytes() });
+        }
         let builder = http_client::builder(&self.config.extra_roots)
             .timeout(timeout)
             .connect_timeout(self.connect.min(timeout / 2))

@@ -273,3 +273,6 @@ fn load(path: &Path) -> VecDeque<Entry> {
     let entries: Vec<Entry> = bytes.split(|byte| *byte == b'\n').filter_map(line::parse).collect();
     entries[entries.len().saturating_sub(KEPT)..].iter().cloned().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The door of `auth`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -8,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::config::{AuthConfig, ConfigError};
 use super::credentials::{Binding, Credentials, Need, Reason};
 use super::error::{AuthError, NotRefreshable};
+use super::freshness::{Freshness, KeepFresh};
 use super::issuer::{Issuer, IssuerError};
 use super::journal::{Entry, Journal};
 use super::login::{LoginState, Logins, PendingLogin};
@@ -49,15 +51,16 @@ pub enum Revocation {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     limits: Limits,
-    tracker: TaskTracker,
-    clock: Clock,
+    pub(super) tracker: TaskTracker,
+    pub(super) clock: Clock,
     journal: Journal,
     ours: Binding,
     store: Arc<Store>,
     issuer: Arc<Issuer>,
     refresher: Arc<Refresher>,
+    freshness: Freshness,
     logins: Logins,
 }
 
@@ -79,7 +82,13 @@ impl TokenManager {
         let journal = Journal::new(config.history.clone());
         let (clock, holder) = (seams.clock, seams.holder);
         let store = Arc::new(Store::new(config.file.clone(), reread, clock.clone(), journal.clone()));
-        let issuer = Arc::new(Issuer::new(&config, &limits));
+        #[cfg_attr(not(test), expect(unused_mut, reason = "only a test puts another issuer in"))]
+        let mut issuer = Issuer::new(&config, &limits);
+        #[cfg(test)]
+        {
+            issuer.in_memory = seams.issuer;
+        }
+        let issuer = Arc::new(issuer);
         let refresher = Arc::new(Refresher::new(
             Arc::clone(&store),
             Arc::clone(&issuer),
@@ -95,7 +104,9 @@ impl TokenManager {
             tracker.clone(),
             &limits,
         );
-        let shared = Shared { limits, tracker, clock, journal, ours, store, issuer, refresher, logins };
+        let freshness = Freshness::default();
+        let shared =
+            Shared { limits, tracker, clock, journal, ours, store, issuer, refresher, freshness, logins };
         Ok(Self(Arc::new(shared)))
     }
 
@@ -110,6 +121,11 @@ impl TokenManager {
         }
     }
 
+    /// While this is held, the login is renewed in time, so that no question waits for it.
+    pub fn keep_fresh(&self) -> KeepFresh {
+        self.0.freshness.enter(&self.0)
+    }
+
     /// What became of every refresh token, oldest first.
     pub fn history(&self) -> Vec<Entry> {
         self.0.journal.entries()
@@ -118,14 +134,14 @@ impl TokenManager {
     /// A usable access token: the one in the file, renewed first when it has less than
     /// [`Limits::refresh_before_expiry`] left. If renewing fails, the old one is handed out while it is valid.
     pub async fn grant(&self) -> Result<Grant, AuthError> {
-        self.0.obtain(None).await
+        self.0.obtain(None, Duration::ZERO).await
     }
 
     /// Another token than `rejected`, to which the backend answered 401: the one that is in the file by now, if it is
     /// another one of the same account, else a renewed one. A rejected token is renewed at most once.
     pub async fn recover(&self, rejected: &Grant) -> Result<Grant, AuthError> {
         self.0.store.reload().await?;
-        self.0.obtain(Some(rejected)).await
+        self.0.obtain(Some(rejected), Duration::ZERO).await
     }
 
     /// The state of the login. No network; never fails: what is wrong is the status.
@@ -177,12 +193,33 @@ impl TokenManager {
 }
 
 impl Shared {
-    async fn obtain(&self, rejected: Option<&Grant>) -> Result<Grant, AuthError> {
+    /// How long the login is good for without a renewal, `ahead` of the moment at which a question would renew it; zero when
+    /// it is due. `None` when there is no login that can be renewed.
+    pub(super) async fn fresh_for(&self, ahead: Duration) -> Option<Duration> {
+        let login = self.store.current().await.ok().flatten()?;
+        self.ours.check_place(&login).ok()?;
+        let token = self.ours.check_spendable(&login).ok()?;
+        if self.refresher.ended(&token).is_some() {
+            return None;
+        }
+        let (now, margin) = (self.clock.now(), self.limits.refresh_before_expiry + ahead);
+        match login.need(now, margin) {
+            Need::None => login.expires_at?.duration_since(now).ok()?.checked_sub(margin),
+            Need::Early(_) | Need::Needed(_) => Some(Duration::ZERO),
+        }
+    }
+
+    /// Renews the login now, `ahead` of the moment at which a question would.
+    pub(super) async fn renew_ahead(&self, ahead: Duration) -> Result<(), AuthError> {
+        self.obtain(None, ahead).await.map(drop)
+    }
+
+    async fn obtain(&self, rejected: Option<&Grant>, ahead: Duration) -> Result<Grant, AuthError> {
         for _ in 0..LOOKS {
             let login = self.store.current().await?.ok_or(AuthError::NotLoggedIn)?;
             self.refresher.notice(&login).await;
             self.ours.check_place(&login)?;
-            let (urgency, reason) = match self.need(&login, rejected)? {
+            let (urgency, reason) = match self.need(&login, rejected, ahead)? {
                 Need::None => return Ok(login.grant()),
                 Need::Early(reason) => (Urgency::Early, reason),
                 Need::Needed(reason) => (Urgency::Needed, reason),
@@ -203,9 +240,14 @@ impl Shared {
         Err(AuthError::Unsettled { path: self.store.path().to_owned() })
     }
 
-    fn need(&self, login: &Credentials, rejected: Option<&Grant>) -> Result<Need, AuthError> {
+    fn need(
+        &self,
+        login: &Credentials,
+        rejected: Option<&Grant>,
+        ahead: Duration,
+    ) -> Result<Need, AuthError> {
         let now = self.clock.now();
-        let margin = self.limits.refresh_before_expiry;
+        let margin = self.limits.refresh_before_expiry + ahead;
         let Some(rejected) = rejected else { return Ok(login.need(now, margin)) };
         if login.account_id != rejected.account_id {
             return Err(AuthError::AccountMismatch {

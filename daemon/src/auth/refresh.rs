@@ -314,4 +314,6 @@ impl Backoff {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -55,8 +55,16 @@ pub(super) enum Next {
     KeepOld,
 }
 
-/// `None` until the attempt has ended.
-type Flight = watch::Receiver<Option<Result<(), AuthError>>>;
+/// A token that is still good does not wait longer for its successor: an issuer that is well answers sooner.
+const EARLY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// An attempt that runs.
+#[derive(Clone, Debug)]
+struct Flight {
+    /// `None` until the attempt has ended.
+    landed: watch::Receiver<Option<Result<(), AuthError>>>,
+    since: Instant,
+}
 
 #[derive(Debug, Default)]
 struct Cell {
@@ -138,7 +146,15 @@ impl Refresher {
                 },
             }
         };
-        let landed = flight.wait_for(Option::is_some).await.map_err(|_| AuthError::Internal)?;
+        let landed = flight.landed.wait_for(Option::is_some);
+        let landed = match urgency {
+            Urgency::Needed => landed.await,
+            Urgency::Early => match tokio::time::timeout_at(flight.since + EARLY_PATIENCE, landed).await {
+                Ok(landed) => landed,
+                Err(_) => return Ok(Next::KeepOld),
+            },
+        };
+        let landed = landed.map_err(|_| AuthError::Internal)?;
         match landed.as_ref() {
             Some(Ok(())) => Ok(Next::Look),
             Some(Err(error)) => Err(error.clone()),
@@ -186,7 +202,8 @@ impl Refresher {
     }
 
     fn launch(self: &Arc<Self>, cell: &mut Cell, task: Task) -> Flight {
-        let (waiters, flight) = watch::channel(None);
+        let (waiters, landed) = watch::channel(None);
+        let flight = Flight { landed, since: Instant::now() };
         cell.flight = Some(flight.clone());
         let landing = Landing { refresher: Arc::clone(self), waiters };
         task::spawn(&self.tracker, "refresh", async move {

@@ -12,11 +12,19 @@ use super::slot::Holder;
 pub(super) struct Seams {
     pub(super) clock: Clock,
     pub(super) holder: Holder,
+    /// Answers in the place of the issuer, without a connection.
+    #[cfg(test)]
+    pub(super) issuer: Option<super::testing::memory::InMemory>,
 }
 
 impl Default for Seams {
     fn default() -> Self {
-        Self { clock: Clock::system(), holder: Holder::this() }
+        Self {
+            clock: Clock::system(),
+            holder: Holder::this(),
+            #[cfg(test)]
+            issuer: None,
+        }
     }
 }
 
@@ -28,6 +36,12 @@ impl Clock {
     /// The system's.
     pub(super) fn system() -> Self {
         Self(Arc::new(SystemTime::now))
+    }
+
+    /// A test's.
+    #[cfg(test)]
+    pub(super) fn of(now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
     }
 
     /// Now.

@@ -130,9 +130,19 @@ impl Slot {
             .map_err(|source| self.failed("write", source))
     }
 
-    /// Removes the file. Blocks.
-    pub(super) fn clear(&self) -> Result<bool, StoreError> {
-        fsx::remove_durable(&self.path).map_err(|source| self.failed("remove", source))
+    /// Removes the file, if it is the record of the refresh that spends `spent`: the next one may have begun, in another
+    /// process, and must not be left without its own. Blocks.
+    pub(super) fn clear(&self, spent: &Fingerprint) -> Result<(), StoreError> {
+        let bytes = fsx::read(&self.path).map_err(|source| self.failed("read", source))?;
+        match bytes.map(|bytes| parse(&bytes)) {
+            Some(Left::Sent(intent) | Left::Answered(intent, _)) if intent.spent == *spent => self.wipe(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the file, whatever is in it. Blocks.
+    pub(super) fn wipe(&self) -> Result<(), StoreError> {
+        fsx::remove_durable(&self.path).map(drop).map_err(|source| self.failed("remove", source))
     }
 
     /// Whether `left` is the work of another process that may still be at it.

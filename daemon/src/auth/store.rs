@@ -232,7 +232,10 @@ impl Store {
             }
             match self.write(guard, document, Some(stamp)).await? {
                 Written::Yes(guard) => {
-                    self.keep_copy(guard, renewed).await;
+                    // Another process may have signed in since: that copy is worth more.
+                    if !self.copy().read().await.is_some_and(|copy| copy.is_newer_than(renewed)) {
+                        self.keep_copy(guard, renewed).await;
+                    }
                     return Ok(Renewal::Written);
                 }
                 Written::Changed(back) => guard = back,
@@ -380,5 +383,7 @@ fn parse_document(bytes: &[u8]) -> Result<Map<String, Value>, DocumentError> {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

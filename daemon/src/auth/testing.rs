@@ -17,6 +17,7 @@ use super::record;
 use crate::secret::Secret;
 
 pub(super) mod issuer;
+pub(super) mod memory;
 
 pub(super) const ACCOUNT: &str = "11111111-2222-4333-8444-555555555555";
 

@@ -44,6 +44,11 @@ impl Seeded {
         Self { state: seed }
     }
 
+    /// The sequence of a seed that another sequence gave.
+    pub const fn from(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
     /// The next number.
     pub fn number(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);

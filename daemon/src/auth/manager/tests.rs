@@ -15,11 +15,18 @@ use crate::auth::testing::{
 };
 use crate::secret::Secret;
 
+mod crash;
 mod disk;
+mod disk_errors;
+mod freshness;
+mod house;
+mod interleavings;
 mod place;
 mod recover;
 mod refresh;
 mod restart;
+mod torn;
+mod trouble;
 
 /// The shipped limits without the waits.
 fn quick() -> Limits {

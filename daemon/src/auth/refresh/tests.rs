@@ -4,9 +4,9 @@ use crate::auth::testing::credentials;
 use crate::fsx::ReadError;
 use crate::secret::Secret;
 
-const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
+pub(super) const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
 
-fn token(text: &str) -> Fingerprint {
+pub(super) fn token(text: &str) -> Fingerprint {
     Secret::new(text).fingerprint()
 }
 
@@ -14,11 +14,11 @@ fn wanted(text: &str, urgency: Urgency, now: Instant) -> Event {
     Event::Wanted { token: token(text), urgency, now }
 }
 
-fn failure() -> Arc<IssuerError> {
+pub(super) fn failure() -> Arc<IssuerError> {
     Arc::new(IssuerError::TooLong)
 }
 
-fn refusal() -> Refusal {
+pub(super) fn refusal() -> Refusal {
     Refusal {
         status: 401,
         code: None,
@@ -32,7 +32,7 @@ fn pair() -> Pair {
     Pair { spent: token("r"), renewed: Arc::new(credentials("b", "s")) }
 }
 
-fn not_written() -> Arc<StoreError> {
+pub(super) fn not_written() -> Arc<StoreError> {
     let source = ReadError::Parse(DocumentError::Empty);
     Arc::new(StoreError::Unreadable { path: "auth.json".into(), source })
 }

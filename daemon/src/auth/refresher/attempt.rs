@@ -58,33 +58,45 @@ impl Refresher {
 
     /// Puts a renewed pair in the place of the spent one. Newer logins and log-outs on disk win.
     pub(super) async fn save(self: &Arc<Self>, mut pair: Pair, event: Event) -> Ended {
+        let first = pair.spent.clone();
+        let ended = self.swap(&mut pair, event).await;
+        // Its record names the token that was sent, whatever older ones were replaced since.
+        if pair.spent != first && matches!(ended.0, Outcome::Settled) {
+            self.clear_slot(&first).await;
+        }
+        ended
+    }
+
+    async fn swap(self: &Arc<Self>, pair: &mut Pair, event: Event) -> Ended {
         for _ in 0..SWAPS {
             let on_disk = match self.store.renew(&pair.spent, &pair.renewed).await {
-                Ok(Renewal::Written) => return self.saved(&pair, event).await,
+                Ok(Renewal::Written) => return self.saved(pair, event).await,
                 Ok(Renewal::Kept(on_disk)) => on_disk,
-                Err(cause) => return (Outcome::Unsaved { pair, cause: Arc::new(cause) }, Ok(())),
+                Err(cause) => {
+                    return (Outcome::Unsaved { pair: pair.clone(), cause: Arc::new(cause) }, Ok(()));
+                }
             };
             let found = on_disk.as_deref().and_then(Credentials::refresh_fingerprint);
             match on_disk {
                 // A crash after the swap.
                 Some(_) if found == pair.renewed.refresh_fingerprint() => {
-                    return self.saved(&pair, event).await;
+                    return self.saved(pair, event).await;
                 }
                 // Another program put the file back to an even older state.
                 Some(on_disk) if pair.renewed.is_newer_than(&on_disk) => match found {
                     Some(found) => pair.spent = found,
                     None => return (Outcome::Settled, Err(AuthError::Internal)),
                 },
-                on_disk => return self.discard(&pair, on_disk.as_deref()).await,
+                on_disk => return self.discard(pair, on_disk.as_deref()).await,
             }
         }
         (Outcome::Settled, Err(AuthError::Unsettled { path: self.store.path().to_owned() }))
     }
 
     /// Removes the record of the attempt. One that stays is found at the next attempt, and says nothing wrong.
-    pub(super) async fn clear_slot(&self) {
-        let slot = Arc::clone(&self.slot);
-        if let Err(error) = blocking(move || slot.clear()).await {
+    pub(super) async fn clear_slot(&self, spent: &Fingerprint) {
+        let (slot, spent) = (Arc::clone(&self.slot), spent.clone());
+        if let Err(error) = blocking(move || slot.clear(&spent)).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a finished refresh left its record behind"
@@ -110,7 +122,7 @@ impl Refresher {
         match self.unchanged(&login).await {
             Ok(Some(_)) => {}
             changed => {
-                self.clear_slot().await;
+                self.clear_slot(&token).await;
                 return changed.map(|_| (Outcome::Settled, Ok(())));
             }
         }
@@ -127,7 +139,7 @@ impl Refresher {
             Err(RefreshError::Transient(cause, retry_after)) => {
                 self.tell(Event::Failed, &login, &cause).await;
                 if !doubtful {
-                    self.clear_slot().await;
+                    self.clear_slot(&token).await;
                 }
                 Outcome::Transient { token, cause: Arc::new(cause), retry_after }
             }
@@ -169,9 +181,13 @@ impl Refresher {
                 Some(Left::Sent(intent)) if intent.spent == *token => {
                     return Ok(Announced::Ours { doubtful: true });
                 }
-                Some(Left::Sent(_) | Left::Torn { .. }) => {
+                Some(Left::Sent(intent)) => {
                     let slot = Arc::clone(&self.slot);
-                    blocking(move || slot.clear()).await?;
+                    blocking(move || slot.clear(&intent.spent)).await?;
+                }
+                Some(Left::Torn { .. }) => {
+                    let slot = Arc::clone(&self.slot);
+                    blocking(move || slot.wipe()).await?;
                 }
             }
         }
@@ -196,18 +212,16 @@ impl Refresher {
     async fn keep(self: &Arc<Self>, spent: &Credentials, tokens: Tokens, reason: Reason) -> Ended {
         let no_access_token = tokens.access.is_none();
         let rotated = tokens.refresh.is_some();
+        let Some(token) = spent.refresh_fingerprint() else { return (Outcome::Settled, Ok(())) };
         let renewed = Arc::new(renewed(spent, tokens, self.clock.now()));
-        let token = renewed.refresh_fingerprint();
-        let incomplete = move || match token {
-            Some(token) => Outcome::Transient {
-                token,
-                cause: Arc::new(IssuerError::Incomplete { missing: "access_token" }),
-                retry_after: None,
-            },
-            None => Outcome::Settled,
+        let next = renewed.refresh_fingerprint().unwrap_or_else(|| token.clone());
+        let incomplete = move || Outcome::Transient {
+            token: next,
+            cause: Arc::new(IssuerError::Incomplete { missing: "access_token" }),
+            retry_after: None,
         };
         if no_access_token && !rotated {
-            self.clear_slot().await;
+            self.clear_slot(&token).await;
             return (incomplete(), Ok(()));
         }
         let (slot, pair) = (Arc::clone(&self.slot), Arc::clone(&renewed));
@@ -218,9 +232,8 @@ impl Refresher {
                 "the renewed login has no second place"
             );
         }
-        let Some(spent) = spent.refresh_fingerprint() else { return (Outcome::Settled, Ok(())) };
-        tracing::info!(token = %spent, reason = reason.as_str(), "the login is refreshed");
-        match self.save(Pair { spent, renewed }, Event::Renewed).await {
+        tracing::info!(%token, reason = reason.as_str(), "the login is refreshed");
+        match self.save(Pair { spent: token, renewed }, Event::Renewed).await {
             (Outcome::Settled, Ok(())) if no_access_token => (incomplete(), Ok(())),
             saved => saved,
         }
@@ -231,7 +244,7 @@ impl Refresher {
         let entry = Entry::new(event, self.clock.now());
         let entry = entry.about(Some(pair.spent.clone()), &pair.renewed.account_id);
         self.journal.record(entry.followed_by(&pair.renewed)).await;
-        self.clear_slot().await;
+        self.clear_slot(&pair.spent).await;
         (Outcome::Settled, Ok(()))
     }
 
@@ -246,7 +259,7 @@ impl Refresher {
             let (this, login) = (Arc::clone(self), Arc::clone(&pair.renewed));
             let _tracked = task::spawn(&self.tracker, "revocation", async move { this.forget(&login).await });
         }
-        self.clear_slot().await;
+        self.clear_slot(&pair.spent).await;
         let result = match on_disk {
             Some(on_disk) => same_account(&pair.renewed.account_id, on_disk),
             None => Err(AuthError::NotLoggedIn),
@@ -265,7 +278,7 @@ impl Refresher {
         let entry =
             Entry::new(Event::Refused, self.clock.now()).about(Some(token.clone()), &login.account_id);
         self.journal.record(entry.detail(refusal_detail(&refusal))).await;
-        self.clear_slot().await;
+        self.clear_slot(&token).await;
         self.cell.lock().machine.remember(token.clone(), End::Refused(refusal.clone()));
         let deadline = Instant::now() + self.watch;
         loop {

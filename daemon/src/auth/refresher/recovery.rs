@@ -23,7 +23,7 @@ impl Refresher {
             return Ok(());
         }
         match left {
-            Left::Torn { .. } => self.clear_slot().await,
+            Left::Torn { .. } => self.wipe().await?,
             Left::Answered(intent, renewed) => self.finish(intent, *renewed).await,
             Left::Sent(intent) => self.doubt(intent).await?,
         }
@@ -33,7 +33,7 @@ impl Refresher {
     /// Signing out: nothing of a refresh stays on the disk.
     pub(in crate::auth) async fn wipe(&self) -> Result<(), AuthError> {
         let slot = Arc::clone(&self.slot);
-        blocking(move || slot.clear()).await?;
+        blocking(move || slot.wipe()).await?;
         Ok(())
     }
 
@@ -54,7 +54,7 @@ impl Refresher {
     async fn doubt(self: &Arc<Self>, intent: Intent) -> Result<(), AuthError> {
         let on_disk = self.store.reload().await?;
         if on_disk.as_deref().and_then(Credentials::refresh_fingerprint).as_ref() != Some(&intent.spent) {
-            self.clear_slot().await;
+            self.clear_slot(&intent.spent).await;
             return Ok(());
         }
         tracing::warn!(token = %intent.spent, "a refresh was interrupted: its refresh token may be spent");
