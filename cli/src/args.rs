@@ -53,6 +53,7 @@ impl Args {
             Some(Command::Usage(usage)) => usage.json,
             Some(Command::Config(config)) => config.json,
             Some(Command::Daemon { command: DaemonCommand::Status { json } }) => *json,
+            Some(Command::Account { command: AccountCommand::History { json } }) => *json,
             Some(
                 Command::Login(_)
                 | Command::Daemon { .. }
@@ -74,6 +75,11 @@ pub(crate) enum Command {
     Query(QueryArgs),
     Usage(UsageArgs),
     Config(ConfigArgs),
+    /// Look closer at the login
+    Account {
+        #[command(subcommand)]
+        command: AccountCommand,
+    },
     /// Run, start, stop and look at the daemon
     #[command(after_help = help::DAEMON_HELP)]
     Daemon {
@@ -243,6 +249,18 @@ pub(crate) struct InstallServiceArgs {
     /// Also what needs user namespaces (systemd only); where the system forbids them the service does not start
     #[arg(long)]
     pub(crate) harden: bool,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Show what became of the login's tokens: when, by whom, with what outcome
+    ///
+    /// Tokens are named by 12 digits of their hash. An answer of OpenAI that a token was used already is explained here.
+    History {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Remove what install.sh put in place

@@ -1,5 +1,6 @@
 //! One file per command; each is a conversation with the daemon and what a person sees of it.
 
+mod account;
 mod completions;
 mod config;
 mod daemon;
@@ -38,6 +39,7 @@ pub(crate) fn run(context: &mut Context, args: Args) -> Result<Exit, Failure> {
         Some(Command::Config(config)) => config::run(context, config),
         Some(Command::Completions(completions)) => completions::run(context, completions),
         Some(Command::Man(man)) => man::run(context, man),
+        Some(Command::Account { command }) => account::run(context, command),
         Some(Command::Daemon { command }) => daemon::run(context, command),
         Some(Command::Service { command }) => service::run(context, command),
         Some(Command::Uninstall(uninstall)) => uninstall::run(context, uninstall),

@@ -26,6 +26,7 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
             Err(error) => Err(error),
         },
         account::Logout::NAME => encode(service.logout().await),
+        account::History::NAME => encode(Ok(service.login_history())),
         account::RateLimitsRead::NAME => match params::<account::RateLimitsRead>(given) {
             Ok(params) if params.refresh => encode(service.refresh_rate_limits().await),
             Ok(_) => encode(Ok(service.rate_limits().await)),

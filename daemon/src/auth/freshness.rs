@@ -38,6 +38,10 @@ pub struct KeepFresh(Arc<Mutex<Present>>);
 
 impl Freshness {
     /// Somebody comes.
+    #[allow(
+        clippy::significant_drop_tightening,
+        reason = "the first one starts the task, and only the first"
+    )]
     pub(super) fn enter(&self, shared: &Arc<Shared>) -> KeepFresh {
         let mut present = self.0.lock();
         present.count += 1;

@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codex_oauth_proto::WireError;
 use codex_oauth_proto::api::account::{
-    Account, Credits, LoginCompleted, LoginStartResult, LoginStatus, LogoutResult, Probe, RateLimit,
-    RateLimitWindow, RateLimitsResult, ReadResult,
+    Account, Credits, HistoryEntry, HistoryResult, LoginCompleted, LoginStartResult, LoginStatus,
+    LogoutResult, Probe, RateLimit, RateLimitWindow, RateLimitsResult, ReadResult,
 };
 use tokio::time::Instant;
 
 use super::{CodexService, Inner};
-use crate::auth::{AuthState, AuthStatus, LoginError, LoginState, PendingLogin, Revocation};
+use crate::auth::{AuthState, AuthStatus, Entry, LoginError, LoginState, PendingLogin, Revocation};
 use crate::browser;
 use crate::upstream::{self, ErrorKind};
 
@@ -122,6 +122,21 @@ impl CodexService {
             }
         };
         Ok(LogoutResult { was_signed_in: report.was_signed_in, revoked, note })
+    }
+
+    /// What became of every refresh token.
+    pub(crate) fn login_history(&self) -> HistoryResult {
+        let entry = |entry: Entry| HistoryEntry {
+            at: unix(entry.at),
+            event: entry.event.as_str().to_owned(),
+            token: entry.token.map(|token| token.to_string()),
+            successor: entry.successor.map(|token| token.to_string()),
+            account_id: entry.account_id,
+            detail: entry.detail,
+            pid: entry.pid,
+            build: entry.build,
+        };
+        HistoryResult { entries: self.inner.tokens.history().into_iter().map(entry).collect() }
     }
 
     /// The limits as last seen.

@@ -22,6 +22,10 @@ method! {
     Logout = "account/logout", Empty => LogoutResult
 }
 method! {
+    /// What became of every refresh token, by fingerprint. Asks nobody.
+    History = "account/history", Empty => HistoryResult
+}
+method! {
     /// The limits as last seen in any answer; asked anew with `refresh`.
     RateLimitsRead = "account/rateLimits/read", RateLimitsParams => RateLimitsResult
 }
@@ -160,6 +164,39 @@ pub struct LogoutResult {
     pub revoked: bool,
     /// Why it did not, if it was asked.
     pub note: Option<String>,
+}
+
+/// See [`History`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryResult {
+    /// Oldest first; at most 256.
+    pub entries: Vec<HistoryEntry>,
+}
+
+/// Something that happened to a refresh token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// Unix seconds.
+    pub at: u64,
+    /// `signed_in`, `signed_out`, `renewed`, `recovered` (renewed, finished after a crash), `discarded` (renewed, given up
+    /// for the login that was in the file), `restored` (the file was put back to an older state; the newer login was
+    /// written again), `found` (written by another program), `refused`, `failed`, `unanswered` or `moved_aside` (a
+    /// file that could not be read, when a person signed in).
+    pub event: String,
+    /// The token that it happened to: 12 hex digits of its SHA-256.
+    pub token: Option<String>,
+    /// The token that came for it.
+    pub successor: Option<String>,
+    /// `chatgpt_account_id`.
+    pub account_id: Option<String>,
+    /// The issuer's words, or where a file was moved to.
+    pub detail: Option<String>,
+    /// The daemon that wrote the line.
+    pub pid: u32,
+    /// Its version.
+    pub build: String,
 }
 
 /// See [`RateLimitsRead`].

@@ -1,9 +1,10 @@
 //! One value of every message, with every field written out: a new field does not compile until it is added here.
 
 use codex_oauth_proto::api::account::{
-    Account, Credits, LOGIN_COMPLETED, LoginCancel, LoginCancelParams, LoginCompleted, LoginStart,
-    LoginStartParams, LoginStartResult, LoginStatus, Logout, LogoutResult, Probe, RateLimit, RateLimitWindow,
-    RateLimitsParams, RateLimitsRead, RateLimitsResult, Read, ReadParams, ReadResult,
+    Account, Credits, History, HistoryEntry, HistoryResult, LOGIN_COMPLETED, LoginCancel, LoginCancelParams,
+    LoginCompleted, LoginStart, LoginStartParams, LoginStartResult, LoginStatus, Logout, LogoutResult, Probe,
+    RateLimit, RateLimitWindow, RateLimitsParams, RateLimitsRead, RateLimitsResult, Read, ReadParams,
+    ReadResult,
 };
 use codex_oauth_proto::api::config::{self, Setting, Source};
 use codex_oauth_proto::api::daemon::{Drain, DrainParams, Status, StatusResult};
@@ -29,6 +30,7 @@ pub(crate) const NESTED: &[(&str, &str)] = &[
     ("Credits", "account_rateLimits_read.result"),
     ("ErrorObject", "jsonrpc_error"),
     ("Hello", "hello"),
+    ("HistoryEntry", "account_history.result"),
     ("InputItem", "turn_start.params"),
     ("Model", "model_list.result"),
     ("Nonce", "welcome"),
@@ -175,6 +177,18 @@ fn account() -> Vec<Sample> {
         revoked: false,
         note: Some("the issuer was not told: the login has no refresh token".to_owned()),
     };
+    let history = HistoryResult {
+        entries: vec![HistoryEntry {
+            at: 1_795_348_800,
+            event: "renewed".to_owned(),
+            token: Some("0123456789ab".to_owned()),
+            successor: Some("ba9876543210".to_owned()),
+            account_id: ada().account_id,
+            detail: Some("proactive_expiry".to_owned()),
+            pid: 4242,
+            build: "0.1.0".to_owned(),
+        }],
+    };
     let cancel = LoginCancelParams { login_id: "1f2e3d4c5b6a".to_owned() };
     [
         method::<Read>(ReadParams { probe: true }, read),
@@ -182,6 +196,7 @@ fn account() -> Vec<Sample> {
         method::<LoginStart>(LoginStartParams { open_browser: true }, pending),
         method::<LoginCancel>(cancel, Empty {}),
         method::<Logout>(Empty {}, logout),
+        method::<History>(Empty {}, history),
         method::<RateLimitsRead>(RateLimitsParams { refresh: true }, limits),
         notification(LOGIN_COMPLETED, completed),
         vec![sample("account_login_completed.notification_failed", not_completed)],

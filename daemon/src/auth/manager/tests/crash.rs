@@ -72,10 +72,9 @@ impl Disk {
 
     fn apply(&mut self, op: &Op) {
         match op {
-            Op::CreateDir(_) | Op::CreateTemp(_) | Op::CreateNew(_) => {}
             Op::Created(path) => drop(self.create(path)),
             Op::OpenToAppend(path) if !self.names.contains_key(path) => drop(self.create(path)),
-            Op::OpenToAppend(_) => {}
+            Op::CreateDir(_) | Op::CreateTemp(_) | Op::CreateNew(_) | Op::OpenToAppend(_) => {}
             Op::Write(path, offset, written) => {
                 let bytes = &mut self.inodes[self.names[path]].bytes;
                 let (start, end) =

@@ -17,13 +17,11 @@ async fn a_minute_of(
     let issuer = InMemory::new(move |_, _, timeout| {
         counted.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
-            match answer {
-                Some((status, body)) => Ok((status, body.to_owned())),
-                None => {
-                    tokio::time::sleep(timeout).await;
-                    Err(no_answer())
-                }
+            if let Some((status, body)) = answer {
+                return Ok((status, body.to_owned()));
             }
+            tokio::time::sleep(timeout).await;
+            Err(no_answer())
         })
     });
     let mut house = House::new(issuer);
