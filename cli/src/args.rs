@@ -52,8 +52,10 @@ impl Args {
             Some(Command::Query(query)) => query.json,
             Some(Command::Usage(usage)) => usage.json,
             Some(Command::Config(config)) => config.json,
-            Some(Command::Daemon { command: DaemonCommand::Status { json } }) => *json,
-            Some(Command::Account { command: AccountCommand::History { json } }) => *json,
+            Some(
+                Command::Daemon { command: DaemonCommand::Status { json } }
+                | Command::Account { command: AccountCommand::History { json } },
+            ) => *json,
             Some(
                 Command::Login(_)
                 | Command::Daemon { .. }
