@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use super::manager::Shared;
 use crate::task;
@@ -21,13 +22,18 @@ const JUMP: Duration = Duration::from_secs(60);
 /// the same moment do not ask the issuer at the same moment.
 const AHEAD: Duration = Duration::from_secs(60);
 
-/// Who is there.
+/// Who is there. The task has a tracker of its own: it holds nothing that a hand-over or the daemon's end must wait for.
 #[derive(Debug, Default)]
-pub(super) struct Freshness(Arc<Mutex<Present>>);
+pub(super) struct Freshness {
+    present: Arc<Mutex<Present>>,
+    pub(super) tasks: TaskTracker,
+}
 
 #[derive(Debug, Default)]
 struct Present {
     count: usize,
+    /// The login is given up: nothing is renewed any more.
+    closed: bool,
     /// Ends the task when it is dropped.
     task: Option<DropGuard>,
 }
@@ -43,18 +49,24 @@ impl Freshness {
         reason = "the first one starts the task, and only the first"
     )]
     pub(super) fn enter(&self, shared: &Arc<Shared>) -> KeepFresh {
-        let mut present = self.0.lock();
+        let mut present = self.present.lock();
         present.count += 1;
-        if present.task.is_none() {
+        if present.task.is_none() && !present.closed {
             let over = CancellationToken::new();
             present.task = Some(over.clone().drop_guard());
             let keeper = keep(Arc::clone(shared));
-            task::spawn(&shared.tracker, "freshness", async move {
+            task::spawn(&self.tasks, "freshness", async move {
                 // A refresh is a task of its own: nothing is cut here.
                 over.run_until_cancelled(keeper).await;
             });
         }
-        KeepFresh(Arc::clone(&self.0))
+        KeepFresh(Arc::clone(&self.present))
+    }
+
+    /// Renews nothing from here on.
+    pub(super) fn close(&self) {
+        let mut present = self.present.lock();
+        (present.closed, present.task) = (true, None);
     }
 }
 

@@ -53,7 +53,7 @@ pub enum Revocation {
 #[derive(Debug)]
 pub(super) struct Shared {
     limits: Limits,
-    pub(super) tracker: TaskTracker,
+    tracker: TaskTracker,
     pub(super) clock: Clock,
     journal: Journal,
     ours: Binding,
@@ -186,6 +186,7 @@ impl TokenManager {
     /// never cut, and this returns when it is over: the answer to a refresh is the only copy of the new token.
     pub async fn release(&self) {
         self.0.logins.close();
+        self.0.freshness.close();
         self.0.refresher.close();
         self.0.tracker.close();
         self.0.tracker.wait().await;

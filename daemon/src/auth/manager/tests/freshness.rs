@@ -41,9 +41,11 @@ async fn while_somebody_is_there_the_login_is_renewed_five_to_six_minutes_before
 async fn without_anybody_there_nothing_is_renewed_and_no_task_is_left() {
     let issuer = Strict::new(86_400, Duration::ZERO);
     let house = house(&issuer, 1_200);
-    let (tokens, tracker) = house.process(false);
+    let (tokens, drained) = house.process(false);
+    let tracker = tokens.0.freshness.tasks.clone();
     let (one, other) = (tokens.keep_fresh(), tokens.keep_fresh());
     assert_eq!(tracker.len(), 1, "one task for all");
+    assert!(drained.is_empty(), "nothing that the end of the daemon waits for");
     drop(one);
     assert_eq!(tracker.len(), 1);
     drop(other);
