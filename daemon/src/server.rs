@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use codex_oauth_proto::api::daemon::StatusResult;
-use codex_oauth_proto::{Nonce, PROTOCOL, WireError};
+use codex_oauth_proto::{Nonce, WireError, version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -120,7 +120,7 @@ impl Server {
 
     pub(crate) fn status(&self, protocol: u16) -> StatusResult {
         StatusResult {
-            build: codex_oauth_proto::BUILD.to_owned(),
+            build: version::build().to_owned(),
             protocol,
             pid: std::process::id(),
             nonce: self.nonce.clone(),
@@ -143,6 +143,7 @@ impl Server {
 
     /// The same on one line, for the log.
     pub(crate) fn status_line(&self) -> String {
-        serde_json::to_string(&self.status(PROTOCOL.max.0)).unwrap_or_else(|error| error.to_string())
+        serde_json::to_string(&self.status(version::protocol().max.0))
+            .unwrap_or_else(|error| error.to_string())
     }
 }

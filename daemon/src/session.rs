@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use codex_oauth_proto::hello::{ClientOpening, Hello, Refusal, Role, SESSION_ENV, ServerOpening, Welcome};
-use codex_oauth_proto::{BUILD, ErrorCode, MAX_LINE_BYTES, NextStep, PROTOCOL, Retry, WireError};
+use codex_oauth_proto::hello::{
+    ClientOpening, HandOver, Hello, Refusal, Role, SESSION_ENV, ServerOpening, Welcome,
+};
+use codex_oauth_proto::{ErrorCode, MAX_LINE_BYTES, NextStep, Retry, WireError, version};
 use interprocess::local_socket::PeerCreds;
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
@@ -14,6 +16,7 @@ use tracing::Instrument as _;
 
 use crate::line_io::{LineReader, LineWriter, Read};
 use crate::server::Server;
+use crate::shutdown::Phase;
 use crate::{api, mcp};
 
 /// A welcomed session, as its dialect sees it.
@@ -112,6 +115,7 @@ async fn opening(server: &Server, reader: &mut LineReader) -> Result<Option<Hell
     match read {
         Read::Line(line) => match serde_json::from_slice(&line) {
             Ok(ClientOpening::Hello(hello)) => Ok(Some(hello)),
+            Ok(ClientOpening::HandOver(asker)) => Err(hand_over(server, &asker)),
             // Where it went wrong, never what was there: it may be a prompt that went astray.
             Err(error) => Err(malformed(format!(
                 "could not open a session: the first line is not a hello (line {}, column {})",
@@ -130,19 +134,32 @@ async fn opening(server: &Server, reader: &mut LineReader) -> Result<Option<Hell
     }
 }
 
+/// Makes way for a newer build, and for no other: two builds would replace each other for ever.
+fn hand_over(server: &Server, asker: &HandOver) -> WireError {
+    let build = version::build();
+    if !version::is_newer(&asker.build, build) {
+        let message =
+            format!("could not hand over: build {} is not newer than {build}", printable(&asker.build));
+        return WireError::caller(ErrorCode::UnsupportedVersion, message).next(NextStep::Upgrade);
+    }
+    tracing::info!(newer = printable(&asker.build), build, "a newer build asks to hand over");
+    server.shutdown.advance(Phase::Draining);
+    draining()
+}
+
 fn welcome(server: &Server, hello: &Hello) -> Result<Welcome, WireError> {
-    let Some(protocol) = PROTOCOL.common(hello.protocol) else {
-        let older =
-            if hello.protocol.max < PROTOCOL.min { "the client is older" } else { "the daemon is older" };
+    let (ours, build) = (version::protocol(), version::build());
+    let Some(protocol) = ours.common(hello.protocol) else {
+        let older = if hello.protocol.max < ours.min { "the client is older" } else { "the daemon is older" };
         let message = format!(
-            "could not open a session: client {} and daemon {BUILD} have no protocol version in common ({older})",
+            "could not open a session: client {} and daemon {build} have no protocol version in common ({older})",
             printable(&hello.build)
         );
         return Err(WireError::caller(ErrorCode::UnsupportedVersion, message).next(NextStep::Upgrade));
     };
     if hello.role == Role::Unknown {
         let message =
-            format!("could not open a session: daemon {BUILD} does not know the role that was asked for");
+            format!("could not open a session: daemon {build} does not know the role that was asked for");
         return Err(WireError::caller(ErrorCode::UnsupportedVersion, message).next(NextStep::Upgrade));
     }
     if hello.auth_file != server.auth_file {
@@ -159,7 +176,7 @@ fn welcome(server: &Server, hello: &Hello) -> Result<Welcome, WireError> {
     }
     Ok(Welcome {
         protocol,
-        build: BUILD.to_owned(),
+        build: build.to_owned(),
         pid: std::process::id(),
         nonce: server.nonce.clone(),
         warnings: Vec::new(),
@@ -174,7 +191,7 @@ pub(crate) fn draining() -> WireError {
 
 async fn refuse(writer: &LineWriter, error: WireError) {
     tracing::info!(code = ?error.code, "refused a session: {}", error.message);
-    let refusal = ServerOpening::Refusal(Refusal { protocol: PROTOCOL, error });
+    let refusal = ServerOpening::Refusal(Refusal { protocol: version::protocol(), error });
     // The peer may be gone; there is nobody else to tell.
     let _gone = write_opening(writer, &refusal).await;
 }

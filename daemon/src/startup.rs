@@ -9,7 +9,7 @@ use codex_oauth_proto::connect::with_causes;
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::lock::LockError;
 use codex_oauth_proto::report::StartupReport;
-use codex_oauth_proto::{BUILD, ErrorCode, NextStep, Nonce, Retry, WireError, dir};
+use codex_oauth_proto::{ErrorCode, NextStep, Nonce, Retry, WireError, dir, version};
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{AuthConfig, TokenManager};
@@ -170,7 +170,7 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
     // Before anybody asks: the file may hold a token that is spent.
     server.service.begin().await;
     tracing::info!(
-        build = BUILD,
+        build = version::build(),
         pid = std::process::id(),
         socket = %config.endpoint.socket().display(),
         credentials = %config.auth_file.display(),

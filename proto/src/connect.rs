@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use crate::caller::{Caller, Waited};
 use crate::dir::{self, DirError};
 use crate::endpoint::Endpoint;
-use crate::hello::{ClientOpening, Hello, Refusal, ServerOpening, Welcome};
+use crate::hello::{ClientOpening, HandOver, Hello, Refusal, ServerOpening, Welcome};
 use crate::line::{Line, LineBuffer};
 use crate::local::{self, AsSource, Stream, UserId};
 use crate::peer::Peer;
+use crate::version::build;
 use crate::{ErrorCode, MAX_LINE_BYTES, NextStep, Retry, WireError};
 
 /// A daemon answers a hello in well under a millisecond; this covers a loaded machine.
@@ -144,12 +145,30 @@ pub fn connect(endpoint: &Endpoint, uid: UserId, caller: &Caller<'_>) -> Result<
 
 /// Says hello on a connected stream and waits for the welcome.
 pub fn handshake(
-    mut stream: Stream,
+    stream: Stream,
     greeting: Greeting<'_>,
     caller: &Caller<'_>,
 ) -> Result<Session, ConnectError> {
-    let Greeting { hello, first } = greeting;
-    let mut line = serde_json::to_vec(&ClientOpening::Hello(hello.clone())).map_err(io::Error::from)?;
+    say(stream, &ClientOpening::Hello(greeting.hello.clone()), greeting.first, caller)
+}
+
+/// Asks the daemon to make way for a build that is newer than its own; whether it does.
+pub fn ask_to_hand_over(endpoint: &Endpoint, uid: UserId, caller: &Caller<'_>) -> Result<bool, ConnectError> {
+    let opening = ClientOpening::HandOver(HandOver { build: build().to_owned() });
+    match say(connect(endpoint, uid, caller)?, &opening, None, caller) {
+        Err(ConnectError::Refused(refusal)) => Ok(refusal.error.code == ErrorCode::Draining),
+        Err(error) => Err(error),
+        Ok(_session) => Ok(false),
+    }
+}
+
+fn say(
+    mut stream: Stream,
+    opening: &ClientOpening,
+    first: Option<&[u8]>,
+    caller: &Caller<'_>,
+) -> Result<Session, ConnectError> {
+    let mut line = serde_json::to_vec(opening).map_err(io::Error::from)?;
     line.push(b'\n');
     if let Some(first) = first {
         line.extend_from_slice(first);

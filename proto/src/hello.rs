@@ -24,12 +24,22 @@ pub const SESSION_ENV: &[&str] = &[
     "XAUTHORITY",
 ];
 
-/// The client's first line: `{"hello":{…}}`.
+/// The client's first line: `{"hello":{…}}`, or `{"hand_over":{…}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientOpening {
     /// Who calls, and what it wants to speak.
     Hello(Hello),
+    /// No session: a newer build asks the daemon to make way. Understood by every version of the conversation, because it is
+    /// needed where two have none in common. The answer is a refusal: `draining` if it does.
+    HandOver(HandOver),
+}
+
+/// Who asks the daemon to make way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandOver {
+    /// Its build: the daemon makes way only for one that is newer than its own.
+    pub build: String,
 }
 
 /// The daemon's first line: `{"welcome":{…}}`, or `{"refusal":{…}}` after which it closes the connection.

@@ -1,5 +1,7 @@
 //! A session with the daemon, which is started first when none is there: many starters at once, one daemon.
 
+mod newest;
+
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use crate::hello::{Hello, Role};
 use crate::lock::{self, Acquired, FileLock, LockError};
 use crate::report::StartupReport;
 use crate::spawn::{self, Child, ReportPipe};
-use crate::{BUILD, ErrorCode, NextStep, Nonce, PROTOCOL, Retry, WireError};
+use crate::{ErrorCode, NextStep, Nonce, Retry, WireError, version};
 
 /// From finding no daemon to a ready one, waiting for another starter included. A start takes 5 ms; five seconds cover a
 /// cold disk, and stay below the time that an MCP client waits for its server.
@@ -138,8 +140,8 @@ impl LaunchError {
 /// The hello of this process.
 pub fn hello(env: &Env, role: Role, nonce: Nonce) -> Result<Hello, EnvError> {
     Ok(Hello {
-        protocol: PROTOCOL,
-        build: BUILD.to_owned(),
+        protocol: version::protocol(),
+        build: version::build().to_owned(),
         role,
         pid: std::process::id(),
         cwd: std::env::current_dir().map_or_else(|_| String::new(), |dir| dir.display().to_string()),
@@ -164,6 +166,7 @@ pub fn open_or_start<'a>(
     match open() {
         Err(ConnectError::Absent) if !may_start => return Err(LaunchError::NotAllowed),
         Err(error) if may_start && makes_way(&error) => {}
+        opened if may_start && is_outdated(&opened) => return replace(env, &endpoint, open, caller),
         other => return Ok(other?),
     }
     // For a client that has gone none is started.
@@ -179,7 +182,51 @@ pub fn open_or_start<'a>(
         Acquired::Instead(opened) => return Ok(opened?),
         Acquired::Lock(lock) => lock,
     };
+    let daemon = newest::choose(env, daemon);
     start_and_open(env, &daemon, open, deadline.max(Instant::now() + LAST_START), caller)
+}
+
+/// Whether the daemon is of an older build than this program, or speaks only older versions. An older program lets a newer
+/// daemon be.
+fn is_outdated(opened: &Result<Session, ConnectError>) -> bool {
+    match opened {
+        Ok(session) => version::is_newer(version::build(), &session.welcome.build),
+        Err(ConnectError::Refused(refusal)) => {
+            refusal.error.code == ErrorCode::UnsupportedVersion
+                && refusal.protocol.max < version::protocol().min
+        }
+        Err(_) => false,
+    }
+}
+
+/// Has an outdated daemon hand over, and opens a session with the newest one. Where that is not to be, what the outdated one
+/// says holds: a build difference alone is no failure.
+fn replace(
+    env: &Env,
+    endpoint: &Endpoint,
+    open: impl Fn() -> Result<Session, ConnectError>,
+    caller: &Caller<'_>,
+) -> Result<Session, LaunchError> {
+    let Ok(own) = find_daemon(env) else { return Ok(open()?) };
+    let waited = FileLock::acquire(&endpoint.spawn_lock(), START_PATIENCE, || {
+        connect::pause(caller, Duration::ZERO).err().map(Err::<Session, _>)
+    });
+    let _starting = match waited {
+        Ok(Acquired::Lock(lock)) => lock,
+        Ok(Acquired::Instead(gone)) => return Ok(gone?),
+        Err(_) => return Ok(open()?),
+    };
+    // Another starter may have replaced it meanwhile.
+    let opened = open();
+    if !is_outdated(&opened) {
+        return Ok(opened?);
+    }
+    let daemon = newest::choose(env, own);
+    if !newest::may_ask(env) || !connect::ask_to_hand_over(endpoint, env.uid, caller)? {
+        return Ok(opened?);
+    }
+    drop(opened);
+    start_and_open(env, &daemon, open, Instant::now() + START_PATIENCE, caller)
 }
 
 /// Starts daemons until one is ready or another one answers. The caller holds the spawn lock.
@@ -209,7 +256,11 @@ fn start_and_open(
         }
         if now >= start_at {
             match start(env, daemon, deadline, caller) {
-                Ok(Started::Ready) => return Ok(open()?),
+                Ok(Started::Ready) => match open() {
+                    // With a very short idle time it may have ended already.
+                    Err(error) if makes_way(&error) && Instant::now() < deadline => continue,
+                    other => return Ok(other?),
+                },
                 // It drains, or it was just started by somebody else and listens in a moment.
                 Ok(Started::AlreadyRunning { holder, child }) => former = Some((holder, child)),
                 // The deadline came first; what is known of the one before is the better reason.

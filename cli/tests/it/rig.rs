@@ -136,7 +136,7 @@ impl Session {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
-        let ClientOpening::Hello(hello) = serde_json::from_str(&line).unwrap();
+        let Ok(ClientOpening::Hello(hello)) = serde_json::from_str(&line) else { panic!("no hello: {line}") };
         let mut session = Self { hello, reader, writer: stream };
         session.write(&json!(opening));
         session

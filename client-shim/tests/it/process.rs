@@ -68,7 +68,9 @@ impl Home {
     /// Takes the next connection and reads its hello.
     pub(crate) fn accept(&self) -> (Hello, Peer) {
         let mut peer = Peer::new(self.listener.as_ref().unwrap().accept().unwrap().0);
-        let ClientOpening::Hello(hello) = serde_json::from_slice(&peer.line().unwrap()).unwrap();
+        let Ok(ClientOpening::Hello(hello)) = serde_json::from_slice(&peer.line().unwrap()) else {
+            panic!("no hello");
+        };
         (hello, peer)
     }
 

@@ -43,7 +43,7 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
             Ok(params) => encode(service.kept_turn(&params.turn_id).await),
             Err(error) => Err(error),
         },
-        daemon::Status::NAME => encode(Ok(api.server.status(codex_oauth_proto::PROTOCOL.max.0))),
+        daemon::Status::NAME => encode(Ok(api.server.status(codex_oauth_proto::version::protocol().max.0))),
         daemon::Drain::NAME => encode(params::<daemon::Drain>(given).map(|params| drain(api, &params))),
         _ => Err(WireError::caller(
             ErrorCode::MethodNotFound,

@@ -132,7 +132,7 @@ impl Handler {
             account = service.account(service::Probing::None).await;
         }
         let limits = service.rate_limits().await;
-        render::status(&account, &limits, &self.server.status(codex_oauth_proto::PROTOCOL.max.0))
+        render::status(&account, &limits, &self.server.status(codex_oauth_proto::version::protocol().max.0))
     }
 
     /// Waits for a turn's end and shows its progress. When the request is called off the turn is too, unless the client

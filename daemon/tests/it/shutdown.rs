@@ -8,12 +8,14 @@ use serde_json::json;
 
 use crate::support::{call, mcp};
 
+/// Streams open at once when the end comes.
+const STREAMS: usize = 50;
+
 #[test]
 fn a_drain_lets_running_answers_finish_and_takes_nothing_new() {
-    const STREAMS: usize = 10;
-    let rig = Rig::new();
+    let rig = Rig::new().limits(&[("calls_per_session", 64)]);
     let mut daemon = rig.signed_in();
-    rig.fake.script(Script { on: Endpoint::Responses, times: 10, effect: Effect::hold_after(4, "gate") });
+    rig.fake.script(Script { on: Endpoint::Responses, times: 50, effect: Effect::hold_after(4, "gate") });
     let mut lines = mcp(&rig.home);
     for n in 0..STREAMS {
         call(&mut lines, &json!(n), "codex_query", &json!({"prompt": format!("stream {n}.")}));
@@ -41,18 +43,21 @@ fn a_drain_lets_running_answers_finish_and_takes_nothing_new() {
 }
 
 #[test]
-fn a_stalled_answer_ends_with_a_word_at_the_drains_deadline() {
-    let rig = Rig::new().limits(&[("drain_ms", 100)]);
+fn stalled_answers_end_with_a_word_at_the_drains_deadline() {
+    let rig = Rig::new().limits(&[("drain_ms", 100), ("calls_per_session", 64)]);
     let mut daemon = rig.signed_in();
-    rig.fake.next(Endpoint::Responses, Effect::stall_after(6));
+    rig.fake.script(Script { on: Endpoint::Responses, times: 50, effect: Effect::stall_after(6) });
     let mut lines = mcp(&rig.home);
-    call(&mut lines, &json!(1), "codex_query", &json!({"prompt": "stalled"}));
-    rig.fake
-        .wait_for(|entries| entries.iter().any(|e| e.endpoint == Endpoint::Responses && e.events >= 6))
-        .unwrap();
+    for n in 0..STREAMS {
+        call(&mut lines, &json!(n), "codex_query", &json!({"prompt": "stalled"}));
+    }
+    let streaming = |entry: &&fake_openai::Entry| entry.endpoint == Endpoint::Responses && entry.events >= 6;
+    rig.fake.wait_for(|entries| entries.iter().filter(streaming).count() == STREAMS).unwrap();
     daemon.signal(Signal::TERM);
-    let result = lines.answer(&json!(1))["result"].clone();
-    assert!(result["isError"] == true && text_of(&result).contains("shut down"), "{result}");
+    for n in 0..STREAMS {
+        let result = lines.answer(&json!(n))["result"].clone();
+        assert!(result["isError"] == true && text_of(&result).contains("shut down"), "{n}: {result}");
+    }
     assert_eq!(lines.receive(), None);
     assert!(daemon.wait().success());
 }

@@ -14,7 +14,9 @@ use codex_oauth_proto::api::turn::{
     Start, StartParams, StartResult, TurnStatus, Usage,
 };
 use codex_oauth_proto::api::{Empty, Method, turn};
-use codex_oauth_proto::hello::{ClientOpening, Hello, Refusal, Resume, Role, ServerOpening, Welcome};
+use codex_oauth_proto::hello::{
+    ClientOpening, HandOver, Hello, Refusal, Resume, Role, ServerOpening, Welcome,
+};
 use codex_oauth_proto::jsonrpc::{Request, Response};
 use codex_oauth_proto::report::StartupReport;
 use codex_oauth_proto::{
@@ -29,6 +31,7 @@ pub(crate) const NESTED: &[(&str, &str)] = &[
     ("Account", "account_read.result"),
     ("Credits", "account_rateLimits_read.result"),
     ("ErrorObject", "jsonrpc_error"),
+    ("HandOver", "hand_over"),
     ("Hello", "hello"),
     ("HistoryEntry", "account_history.result"),
     ("InputItem", "turn_start.params"),
@@ -85,6 +88,7 @@ fn openings() -> Vec<Sample> {
     let refusal = Refusal { protocol: versions(1, 1), error: error.next(NextStep::Upgrade) };
     let client = |name: &str, opening: ClientOpening| match opening {
         ClientOpening::Hello(_) => sample(&format!("hello{name}"), opening),
+        ClientOpening::HandOver(_) => sample(&format!("hand_over{name}"), opening),
     };
     let server = |name: &str, opening: ServerOpening| match opening {
         ServerOpening::Welcome(_) => sample(&format!("welcome{name}"), opening),
@@ -93,6 +97,7 @@ fn openings() -> Vec<Sample> {
     vec![
         client("", ClientOpening::Hello(hello)),
         client("_minimal", ClientOpening::Hello(minimal)),
+        client("", ClientOpening::HandOver(HandOver { build: "0.2.0".to_owned() })),
         server("", ServerOpening::Welcome(welcome)),
         server("_minimal", ServerOpening::Welcome(plain)),
         server("", ServerOpening::Refusal(refusal)),

@@ -1,6 +1,7 @@
 //! A real shim process, spoken to in raw lines.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
@@ -21,8 +22,14 @@ pub struct Shim {
 impl Shim {
     /// Spawns one in this home.
     pub fn spawn(home: &Home) -> Self {
+        Self::of(home, &binary("codex-oauth-mcp"), &[])
+    }
+
+    /// Spawns this one in this home, with further variables.
+    pub fn of(home: &Home, program: &Path, variables: &[(&str, &str)]) -> Self {
         let mut child = home
-            .command(&binary("codex-oauth-mcp"))
+            .command(program)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -45,13 +52,18 @@ impl Shim {
     /// Spawns one and goes through `initialize`.
     pub fn initialized(home: &Home) -> Self {
         let mut shim = Self::spawn(home);
+        shim.initialize();
+        shim
+    }
+
+    /// Goes through `initialize`.
+    pub fn initialize(&mut self) {
         let params = json!({
             "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "rig", "version": "1"}
         });
-        let answer = shim.request(&json!("init"), "initialize", &params);
+        let answer = self.request(&json!("init"), "initialize", &params);
         assert!(answer.get("result").is_some(), "{answer}");
-        shim.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-        shim
+        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
     }
 
     /// Its process id.

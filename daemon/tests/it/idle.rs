@@ -1,0 +1,56 @@
+//! A daemon that nobody needs ends, and the call that comes in the very instant is answered.
+
+use std::time::Duration;
+
+use codex_oauth_proto::api::Empty;
+use codex_oauth_proto::api::daemon::Status;
+use codex_oauth_rig::scale::{Seeded, rounds};
+use codex_oauth_rig::{Rig, eventually};
+
+#[test]
+fn calls_at_the_edge_of_the_idle_time_are_all_answered() {
+    const IDLE: u64 = 20;
+    let mut seeded = Seeded::new("calls_at_the_edge_of_the_idle_time_are_all_answered");
+    let mut rig = Rig::new().limits(&[("idle_ms", IDLE)]);
+    rig.home = rig.home.spawning();
+    let mut daemons = std::collections::BTreeSet::new();
+    let rounds = rounds(500);
+    for round in 0..rounds {
+        let status = rig.api().call::<Status>(&Empty {});
+        let status = status.unwrap_or_else(|error| panic!("round {round}: {}", error.message));
+        daemons.insert(status.pid);
+        // From 5 ms before the edge to 5 ms behind it.
+        let pause = Duration::from_micros((IDLE - 5) * 1_000 + seeded.below(10_000));
+        #[expect(clippy::disallowed_methods, reason = "the distance between two calls is what is tested")]
+        std::thread::sleep(pause);
+    }
+    eprintln!("idle edge: {rounds} calls, {} daemons", daemons.len());
+    assert!(daemons.len() > 1, "none ever ended");
+    eventually("the last one ends as well", || !rig.home.endpoint().socket().exists());
+}
+
+#[test]
+fn a_daemon_whose_socket_was_taken_away_makes_way_for_another() {
+    let mut rig = Rig::new().limits(&[("self_check_ms", 20)]);
+    let mut daemon = rig.daemon();
+    std::process::Command::new("rm").arg(rig.home.endpoint().socket()).status().unwrap();
+    assert!(daemon.wait().success());
+    assert!(daemon.log().contains("the socket was removed or replaced"));
+    rig.home = rig.home.spawning();
+    assert_ne!(rig.api().call::<Status>(&Empty {}).unwrap().pid, daemon.pid());
+}
+
+#[test]
+fn what_listens_is_touched_so_that_cleaners_of_old_files_leave_it() {
+    let rig = Rig::new().limits(&[("self_check_ms", 20)]);
+    let _daemon = rig.daemon();
+    let socket = rig.home.endpoint().socket();
+    let old = |path: &std::path::Path| {
+        std::process::Command::new("touch").args(["-d", "2001-01-01"]).arg(path).status().unwrap();
+    };
+    for path in [socket.as_path(), socket.parent().unwrap()] {
+        old(path);
+        let year_ago = std::time::SystemTime::now() - Duration::from_secs(365 * 24 * 3_600);
+        eventually("it is new again", || path.metadata().unwrap().modified().unwrap() > year_ago);
+    }
+}
