@@ -62,7 +62,7 @@ fn every_pair_of_versions_speaks_the_highest_common_one_or_says_what_to_do() {
         let _daemon = rig.daemon();
         for (c, client) in ALL.into_iter().enumerate() {
             // Ranges 1-2, 2-3, 3-4.
-            let common = (d.min(c) + 2 >= d.max(c) + 1).then_some(d.min(c) + 2);
+            let common = (d.min(c) + 2 > d.max(c)).then_some(d.min(c) + 2);
             let mut lines = Lines::connect(&rig.home);
             let mut hello = Lines::hello(&rig.home, Role::Api);
             hello["hello"]["protocol"] = json!({"min": c + 1, "max": c + 2});
@@ -72,16 +72,13 @@ fn every_pair_of_versions_speaks_the_highest_common_one_or_says_what_to_do() {
             let mut shim = shim(&rig.home, binary("codex-oauth-mcp").parent().unwrap(), client);
             shim.initialize();
             let text = text_of(&shim.request_tool("codex_status", &json!({})));
-            match common {
-                Some(version) => {
-                    assert_eq!(answer["welcome"]["protocol"], version, "{answer}");
-                    assert!(text.contains("signed out"), "{text}");
-                }
-                None => {
-                    assert_eq!(answer["refusal"]["error"]["code"], "unsupported_version", "{answer}");
-                    let older = if c < d { "the client is older" } else { "the daemon is older" };
-                    assert!(text.contains(older) && text.contains("\nnext: install the newest"), "{text}");
-                }
+            if let Some(version) = common {
+                assert_eq!(answer["welcome"]["protocol"], version, "{answer}");
+                assert!(text.contains("signed out"), "{text}");
+            } else {
+                assert_eq!(answer["refusal"]["error"]["code"], "unsupported_version", "{answer}");
+                let older = if c < d { "the client is older" } else { "the daemon is older" };
+                assert!(text.contains(older) && text.contains("\nnext: install the newest"), "{text}");
             }
         }
     }
