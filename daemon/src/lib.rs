@@ -18,6 +18,7 @@ mod harden;
 pub mod http_client;
 mod idle;
 mod instance;
+mod kill_point;
 mod life;
 pub mod limits;
 mod line_io;

@@ -25,6 +25,9 @@ const START_PATIENCE: Duration = Duration::from_secs(5);
 /// it finds out the reason itself.
 const LAST_START: Duration = Duration::from_millis(500);
 
+/// Looks at a daemon that closes connections without a word, before that is what it does and not its death.
+const DYING_TRIES: u32 = 10;
+
 /// Nothing announces a socket that begins to listen.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -162,7 +165,7 @@ pub fn open_or_start<'a>(
     let greeting = greeting.into();
     let endpoint = Endpoint::resolve(env)?;
     let may_start = !env.is_on("CODEX_OAUTH_NO_SPAWN");
-    let open = || connect::open(&endpoint, env.uid, greeting, caller);
+    let open = || open_at_living(&endpoint, env, greeting, caller);
     match open() {
         Err(ConnectError::Absent) if !may_start => return Err(LaunchError::NotAllowed),
         Err(error) if may_start && makes_way(&error) => {}
@@ -270,6 +273,35 @@ fn start_and_open(
             start_at = now + START_AGAIN;
         }
         connect::pause(caller, LOOK_AGAIN)?;
+    }
+}
+
+/// Opens a session; a daemon that dies meanwhile is none. While the system takes its descriptors apart it still accepts, and
+/// a moment later nobody does.
+fn open_at_living(
+    endpoint: &Endpoint,
+    env: &Env,
+    greeting: Greeting<'_>,
+    caller: &Caller<'_>,
+) -> Result<Session, ConnectError> {
+    let mut tries = 0;
+    loop {
+        match connect::open(endpoint, env.uid, greeting, caller) {
+            Err(error) if tries < DYING_TRIES && is_cut_off(&error) => tries += 1,
+            other => return other,
+        }
+        connect::pause(caller, LOOK_AGAIN)?;
+    }
+}
+
+/// Whether the daemon left in the middle of the opening.
+fn is_cut_off(error: &ConnectError) -> bool {
+    match error {
+        ConnectError::Closed { .. } => true,
+        ConnectError::Io(error) => {
+            matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+        }
+        _ => false,
     }
 }
 

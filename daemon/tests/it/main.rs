@@ -11,6 +11,7 @@ mod handover;
 mod hello;
 mod idle;
 mod issuer_table;
+mod killed;
 mod limits;
 mod login;
 mod logs;

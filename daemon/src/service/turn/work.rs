@@ -8,6 +8,7 @@ use super::askers::EVENTS;
 use super::teller::Teller;
 use super::{Outcome, PROGRESS_EVERY, Question, Running, RunningTurn, Usage, millis};
 use crate::grant::Grant;
+use crate::kill_point;
 use crate::service::models::Choice;
 use crate::service::{Inner, internal, interrupted, ledger, summary};
 use crate::shutdown::Phase;
@@ -59,9 +60,14 @@ pub(super) async fn work(running: Running, question: Question, turn: RunningTurn
         error = outcome.error.as_ref().map(|error| tracing::field::debug(error.code)),
         "turn ended"
     );
+    kill_point::reached("ended");
     if record.is == Recorded::Yes {
         // Before the last word, so that whoever comes too late for it finds the outcome.
         running.inner.state.end(outcome.to_api(running.id.clone()));
+    }
+    if kill_point::is("kept") {
+        running.inner.state.close().await;
+        kill_point::reached("kept");
     }
     teller.askers.end(outcome).await;
     drop(running);
@@ -119,6 +125,7 @@ impl Record<'_> {
         if self.is != Recorded::NotYet {
             return Ok(());
         }
+        kill_point::reached("recording");
         let (id, key, model) = (self.id.to_owned(), self.key.clone(), model.to_owned());
         self.is = match inner.state.begin(Begin { id, key, model, at: state::now() }).await {
             Begun::Recorded => Recorded::Yes,
@@ -128,6 +135,7 @@ impl Record<'_> {
                 Recorded::No
             }
         };
+        kill_point::reached("recorded");
         Ok(())
     }
 }

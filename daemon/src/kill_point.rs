@@ -1,0 +1,14 @@
+//! Points of a call at which a test has the daemon die, where nobody outside could hold it: `CODEX_OAUTH_TEST_KILL_AT` names
+//! one. Builds that ship have none of this.
+
+/// Whether this daemon is to die at `point`.
+pub(crate) fn is(point: &str) -> bool {
+    cfg!(debug_assertions) && std::env::var_os("CODEX_OAUTH_TEST_KILL_AT").is_some_and(|named| named == point)
+}
+
+/// Dies here, without a word, if that is the point.
+pub(crate) fn reached(point: &str) {
+    if is(point) {
+        std::process::abort();
+    }
+}
