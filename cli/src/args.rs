@@ -50,6 +50,7 @@ impl Args {
             Some(Command::Logout(logout)) => logout.json,
             Some(Command::Models(models)) => models.json,
             Some(Command::Query(query)) => query.json,
+            Some(Command::Answers(answers)) => answers.json,
             Some(Command::Usage(usage)) => usage.json,
             Some(Command::Config(config)) => config.json,
             Some(
@@ -75,6 +76,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Models(ModelsArgs),
     Query(QueryArgs),
+    Answers(AnswersArgs),
     Usage(UsageArgs),
     Config(ConfigArgs),
     /// Look closer at the login
@@ -118,6 +120,22 @@ pub(crate) struct LoginArgs {
 /// Revokes the login at OpenAI and removes it here, for every window.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct LogoutArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Show answers that are kept: of a window that was closed, a client that stopped waiting
+///
+/// A question goes on when its asker is gone, and its answer was paid for. It is kept on this machine for ten minutes, in
+/// plain text in a file of your own, also over a restart of the daemon. Questions are not kept.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = help::ANSWERS_HELP)]
+pub(crate) struct AnswersArgs {
+    /// Which one to print: its id, or `last`; without it they are listed
+    #[arg(value_name = "ID|last")]
+    pub(crate) which: Option<String>,
+
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

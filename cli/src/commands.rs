@@ -1,6 +1,7 @@
 //! One file per command; each is a conversation with the daemon and what a person sees of it.
 
 mod account;
+mod answers;
 mod completions;
 mod config;
 mod daemon;
@@ -35,6 +36,7 @@ pub(crate) fn run(context: &mut Context, args: Args) -> Result<Exit, Failure> {
         Some(Command::Status(status)) => status::run(context, status),
         Some(Command::Models(models)) => models::run(context, models),
         Some(Command::Query(query)) => query::run(context, query),
+        Some(Command::Answers(answers)) => answers::run(context, answers),
         Some(Command::Usage(usage)) => usage::run(context, usage),
         Some(Command::Config(config)) => config::run(context, config),
         Some(Command::Completions(completions)) => completions::run(context, completions),

@@ -52,6 +52,11 @@ A question that begins with a dash goes after `--`. In a loop that reads from
 standard input, add `< /dev/null` so that the question does not swallow it.
 On failure the part of the answer that came stays on standard output.";
 
+pub(super) const ANSWERS_HELP: &str = "\
+Examples:
+  codex-oauth answers
+  codex-oauth answers last";
+
 pub(super) const USAGE_HELP: &str = "\
 Examples:
   codex-oauth usage
@@ -114,6 +119,7 @@ mod tests {
             STATUS_HELP,
             MODELS_HELP,
             QUERY_HELP,
+            ANSWERS_HELP,
             USAGE_HELP,
             CONFIG_HELP,
             COMPLETIONS_HELP,

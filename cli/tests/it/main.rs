@@ -5,6 +5,7 @@
 mod machine;
 mod rig;
 
+mod answers;
 mod broken_output;
 mod config;
 mod daemon;

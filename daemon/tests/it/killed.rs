@@ -144,7 +144,8 @@ fn killed(at: At, gets: Gets, sent: usize) {
                 assert!(text.ends_with("may have been charged"), "round {round}: {answer}");
             }
         }
-        rig.fake.release("gate");
+        // Each round has a gate of its own, named after its prompt.
+        rig.fake.release(&prompt);
         nothing_more_is_said(&mut shim);
         let requests = rig.fake.requests(Endpoint::Responses).len();
         assert_eq!(requests, sent, "round {round}: {:?}", rig.fake.journal());
@@ -162,12 +163,12 @@ fn initialize() -> serde_json::Value {
 /// Asks once and has the daemon die at the point; the answer.
 fn ask_and_kill(rig: &Rig, daemon: Daemon, shim: &mut Shim, at: At, prompt: &str) -> serde_json::Value {
     let effect = match at {
-        At::Upstream(Upstream::Sent) => Some((Endpoint::Responses, Effect::hold("gate"))),
-        At::Upstream(Upstream::Head) => Some((Endpoint::Responses, Effect::hold_after(0, "gate"))),
+        At::Upstream(Upstream::Sent) => Some((Endpoint::Responses, Effect::hold(prompt))),
+        At::Upstream(Upstream::Head) => Some((Endpoint::Responses, Effect::hold_after(0, prompt))),
         At::Upstream(Upstream::Events(events)) => {
-            Some((Endpoint::Responses, Effect::hold_after(events, "gate")))
+            Some((Endpoint::Responses, Effect::hold_after(events, prompt)))
         }
-        At::Read => Some((Endpoint::Models, Effect::hold("gate"))),
+        At::Read => Some((Endpoint::Models, Effect::hold(prompt))),
         _ => None,
     };
     if let Some((on, effect)) = effect {

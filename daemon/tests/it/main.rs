@@ -12,6 +12,7 @@ mod hello;
 mod idle;
 mod issuer_table;
 mod killed;
+mod ledger;
 mod limits;
 mod login;
 mod logs;

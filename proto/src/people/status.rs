@@ -29,6 +29,9 @@ pub fn render(
         page.extend(limit_lines(rate_limits, now, surface));
     }
     page.push(row("daemon", &daemon_text(daemon)));
+    page.extend(
+        daemon.ledger_fault.as_ref().map(|fault| row("warning", &format!("answers are not kept: {fault}"))),
+    );
     if daemon.build != BUILD {
         page.push(row(
             "note",

@@ -69,11 +69,19 @@ impl Lines {
 
     /// The next message; `None` at the end of the connection. Control lines, which begin with `@`, are passed over.
     pub fn receive(&mut self) -> Option<Value> {
+        let mut line = self.receive_text()?;
+        while line.starts_with('@') {
+            line = self.receive_text()?;
+        }
+        Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
+    }
+
+    /// The next line as it is, with its newline; `None` at the end of the connection.
+    pub fn receive_text(&mut self) -> Option<String> {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
             Ok(0) => None,
-            Ok(_) if line.starts_with('@') => self.receive(),
-            Ok(_) => Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))),
+            Ok(_) => Some(line),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
             Err(error) => panic!("no line within the deadline: {error}"),
         }
