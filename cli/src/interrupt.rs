@@ -1,21 +1,30 @@
 //! Ctrl-C as something to wait for beside a socket. The first one is reported; the second one ends the process the way
 //! it would without us, so that nobody is ever stuck.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use codex_oauth_proto::local::{AsSource, Source};
 use codex_oauth_proto::{ErrorCode, Retry, WireError};
 use signal_hook::consts::SIGINT;
-use signal_hook::{flag, low_level};
+use signal_hook::flag;
+
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
 
 /// Watches SIGINT from its making to the end of the process.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
     /// Readable after the first SIGINT.
-    wake: UnixStream,
+    wake: system::Wake,
 }
 
 impl Interrupt {
@@ -28,18 +37,16 @@ impl Interrupt {
     }
 
     fn register() -> io::Result<Self> {
-        let (wake, signalled) = UnixStream::pair()?;
         let seen = Arc::new(AtomicBool::new(false));
         // The order counts: the first signal finds the flag down and raises it.
         flag::register_conditional_default(SIGINT, Arc::clone(&seen))?;
         flag::register(SIGINT, seen)?;
-        low_level::pipe::register(SIGINT, signalled)?;
-        Ok(Self { wake })
+        Ok(Self { wake: system::wake_at_sigint()? })
     }
 }
 
-impl AsFd for Interrupt {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
+impl AsSource for Interrupt {
+    fn as_source(&self) -> Source<'_> {
+        self.wake.as_source()
     }
 }

@@ -126,8 +126,8 @@ impl Output {
 }
 
 fn terminal_columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stderr());
-    size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
+    let size = terminal_size::terminal_size_of(io::stderr());
+    size.map(|(width, _)| usize::from(width.0)).filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
 }
 
 /// As much as fits into `columns`, without control characters, and how many columns that takes at most: beyond ASCII a

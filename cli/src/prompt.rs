@@ -1,9 +1,10 @@
 //! The question: words of the command line, then what standard input holds.
 
 use std::io::{self, IsTerminal as _, Read as _};
+use std::time::Duration;
 
+use codex_oauth_proto::local::has_input;
 use codex_oauth_proto::{ErrorCode, NextStep, WireError};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -12,7 +13,7 @@ use crate::output::Output;
 const MAX_STDIN_BYTES: usize = codex_oauth_proto::MAX_LINE_BYTES / 2;
 
 /// After this long without a byte or an end we say what we wait for: programs that start us often leave a pipe open.
-const STDIN_SILENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const STDIN_SILENCE: Duration = Duration::from_secs(1);
 
 /// Puts the question together. `-` among the words, or a standard input that is no terminal, means: read it.
 pub(crate) fn read(words: &[String], output: &mut Output) -> Result<String, Failure> {
@@ -36,13 +37,14 @@ fn join(words: &str, piped: String) -> Option<String> {
 }
 
 fn read_stdin(output: &mut Output) -> Result<String, Failure> {
-    let stdin = io::stdin();
-    if !stdin.is_terminal() && is_silent(&stdin) {
+    let stdin = open_stdin().map_err(|error| unreadable(&error.to_string()))?;
+    // An error counts as news: the read meets it again and reports it.
+    if !io::stdin().is_terminal() && !has_input(&stdin, STDIN_SILENCE).unwrap_or(true) {
         output.note("waiting for the end of standard input; `< /dev/null` asks without it")?;
     }
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_STDIN_BYTES + 1).unwrap_or(u64::MAX);
-    stdin.lock().take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(&error.to_string()))?;
+    stdin.take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(&error.to_string()))?;
     if bytes.len() > MAX_STDIN_BYTES {
         let message = format!("could not ask: standard input has more than {MAX_STDIN_BYTES} bytes");
         return Err(WireError::caller(ErrorCode::PromptTooLong, message)
@@ -52,9 +54,15 @@ fn read_stdin(output: &mut Output) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text").into())
 }
 
-/// Nothing came, and no end either. An error counts as news: the read meets it again and reports it.
-fn is_silent(stdin: &io::Stdin) -> bool {
-    matches!(poll(&mut [PollFd::new(stdin, PollFlags::IN)], Some(&STDIN_SILENCE)), Ok(0))
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "on Windows a thread is needed to wait for it")]
+fn open_stdin() -> io::Result<io::StdinLock<'static>> {
+    Ok(io::stdin().lock())
+}
+
+#[cfg(windows)]
+fn open_stdin() -> io::Result<codex_oauth_proto::local::Inlet> {
+    codex_oauth_proto::local::Inlet::new(io::stdin())
 }
 
 fn unreadable(cause: &str) -> WireError {

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, sockopt};
 
+/// A socket that was passed.
+pub(crate) type Passed = OwnedFd;
+
 /// What the manager passed cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ActivationError {
@@ -48,7 +51,7 @@ pub(crate) enum ActivationError {
 }
 
 /// The socket that was passed to this process, if one was. To be called once, first of all, while there is one thread.
-pub(crate) fn take() -> Result<Option<OwnedFd>, ActivationError> {
+pub(crate) fn take() -> Result<Option<Passed>, ActivationError> {
     #[cfg(target_os = "macos")]
     return launchd::take();
     #[cfg(not(target_os = "macos"))]
@@ -56,7 +59,7 @@ pub(crate) fn take() -> Result<Option<OwnedFd>, ActivationError> {
 }
 
 /// Checks that `socket` listens for local streams at `path`, and makes it non-blocking.
-pub(crate) fn check(socket: &OwnedFd, path: &Path) -> Result<(), ActivationError> {
+pub(crate) fn check(socket: &Passed, path: &Path) -> Result<(), ActivationError> {
     let must_be = |found: bool, expected: &'static str| {
         if found { Ok(()) } else { Err(ActivationError::Unfit { expected }) }
     };

@@ -21,10 +21,17 @@ pub(crate) fn open(link: &str, session: &BTreeMap<String, String>) -> bool {
     if session.get("CODEX_OAUTH_NO_BROWSER").is_some_and(|value| value == "1") || !has_screen(session) {
         return false;
     }
-    let openers: &[&str] = if cfg!(target_os = "macos") { &["open"] } else { &["xdg-open", "wslview"] };
+    let openers: &[&str] = match () {
+        () if cfg!(target_os = "macos") => &["open"],
+        () if cfg!(windows) => &["rundll32"],
+        () => &["xdg-open", "wslview"],
+    };
     let named = session.get("BROWSER").map(String::as_str).filter(|browser| browser.starts_with('/'));
     for opener in named.iter().copied().chain(openers.iter().copied()) {
         let mut command = std::process::Command::new(opener);
+        if cfg!(windows) {
+            command.arg("url.dll,FileProtocolHandler");
+        }
         command
             .arg(link)
             .envs(SCREEN.iter().filter_map(|name| Some((name, session.get(*name)?))))
@@ -44,6 +51,7 @@ pub(crate) fn open(link: &str, session: &BTreeMap<String, String>) -> bool {
 
 fn has_screen(session: &BTreeMap<String, String>) -> bool {
     cfg!(target_os = "macos")
+        || cfg!(windows)
         || ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].iter().any(|name| session.contains_key(*name))
 }
 
@@ -59,6 +67,7 @@ fn reap(mut child: std::process::Child) {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {
     use super::*;

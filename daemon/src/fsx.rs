@@ -242,6 +242,7 @@ fn check_directory(path: &Path) -> Result<(), FsError> {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
 fn check_directory(_: &Path) -> Result<(), FsError> {
     Ok(())
 }

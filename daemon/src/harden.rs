@@ -3,9 +3,11 @@
 //! What this does not do: a process of the same user can still read the credential file.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+
+use crate::activation::Passed;
 
 /// Descriptors for the most sessions, their upstream connections, files and a reserve.
 const OPEN_FILES: u64 = 4096;
@@ -15,7 +17,7 @@ const OPEN_FILES: u64 = 4096;
 ///
 /// # Errors
 /// The first step that failed, by name.
-pub(crate) fn harden(keep: Option<BorrowedFd<'_>>) -> Result<(), (&'static str, io::Error)> {
+pub(crate) fn harden(keep: Option<&Passed>) -> Result<(), (&'static str, io::Error)> {
     close_inherited(keep).map_err(|error| ("close inherited descriptors", error))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
@@ -35,8 +37,8 @@ pub(crate) fn harden(keep: Option<BorrowedFd<'_>>) -> Result<(), (&'static str, 
 /// Closes what the starter let through above the three standard descriptors. A kept copy of an MCP client's pipe would
 /// keep that client waiting for its end.
 #[expect(unsafe_code, reason = "descriptors that nobody in this process owns yet")]
-fn close_inherited(keep: Option<BorrowedFd<'_>>) -> io::Result<()> {
-    let keep = keep.map(|fd| fd.as_raw_fd());
+fn close_inherited(keep: Option<&Passed>) -> io::Result<()> {
+    let keep = keep.map(AsRawFd::as_raw_fd);
     let listed: Vec<i32> = std::fs::read_dir("/dev/fd")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|fd| *fd > 2 && Some(*fd) != keep)

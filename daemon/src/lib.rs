@@ -7,6 +7,7 @@
 //! `auth` and `upstream` never name each other: [`grant::Grant`] is the word between them, and only `service` knows
 //! both. The dialects hold no logic: each translates to the one service and back.
 
+#[cfg_attr(windows, path = "windows/activation.rs")]
 mod activation;
 mod api;
 pub mod auth;
@@ -14,6 +15,7 @@ mod browser;
 pub mod config;
 pub mod fsx;
 pub mod grant;
+#[cfg_attr(windows, path = "windows/harden.rs")]
 mod harden;
 pub mod http_client;
 mod idle;
@@ -22,20 +24,26 @@ mod kill_point;
 mod life;
 pub mod limits;
 mod line_io;
+#[cfg_attr(windows, path = "windows/listen.rs")]
 mod listen;
 mod log;
+#[cfg_attr(windows, path = "windows/machine.rs")]
 mod machine;
 mod mcp;
 mod notify;
+#[cfg_attr(windows, path = "windows/process.rs")]
 mod process;
 pub mod secret;
 mod server;
 mod service;
 mod session;
 mod shutdown;
+#[cfg_attr(windows, path = "windows/signals.rs")]
 mod signals;
 pub mod sleep;
 pub mod startup;
 mod state;
 pub mod task;
 pub mod upstream;
+#[cfg(windows)]
+mod windows;

@@ -11,10 +11,11 @@ use std::time::Duration;
 use codex_oauth_proto::MAX_LINE_BYTES;
 use codex_oauth_proto::line::{Line, LineBuffer};
 use interprocess::local_socket::tokio::Stream;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
+
+use crate::listen;
 
 /// One read. Most lines of clients are shorter; a prompt of megabytes takes some hundred.
 const READ_BYTES: usize = 16 * 1024;
@@ -132,12 +133,7 @@ impl LineWriter {
         let mut tick = tokio::time::interval(LOOK_FOR_PEER);
         loop {
             tick.tick().await;
-            let Stream::UdSocket(stream) = &*self.stream;
-            let mut fds = [PollFd::new(stream, PollFlags::empty())];
-            let found = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-            if found.is_ok_and(|ready| ready > 0)
-                && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
-            {
+            if listen::hung_up(&self.stream) {
                 return;
             }
         }

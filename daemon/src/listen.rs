@@ -8,9 +8,12 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use codex_oauth_proto::local::UserId;
 use interprocess::local_socket::tokio::{Listener, Stream};
+use interprocess::local_socket::traits::StreamCommon as _;
 use interprocess::local_socket::traits::tokio::Listener as _;
-use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName as _};
+use interprocess::local_socket::{GenericFilePath, ListenerOptions, PeerCreds, ToFsName as _};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
@@ -61,9 +64,16 @@ pub(crate) enum ListenError {
     },
 }
 
+impl ListenError {
+    /// Whether a service manager has the socket.
+    pub(crate) const fn is_managed(&self) -> bool {
+        matches!(self, Self::Managed { .. })
+    }
+}
+
 impl Bound {
     /// Removes a dead socket and binds. Only the holder of the instance lock may do either.
-    pub(crate) fn bind(path: &Path, uid: u32, _proof: &Instance) -> Result<Self, ListenError> {
+    pub(crate) fn bind(path: &Path, uid: UserId, _proof: &Instance) -> Result<Self, ListenError> {
         let io = |source| ListenError::Io { path: path.to_owned(), source };
         clear(path, uid)?;
         let name = path.to_fs_name::<GenericFilePath>().map_err(io)?;
@@ -149,7 +159,7 @@ impl Bound {
 }
 
 /// Removes what a daemon that crashed has left, and nothing else.
-fn clear(path: &Path, uid: u32) -> Result<(), ListenError> {
+fn clear(path: &Path, uid: UserId) -> Result<(), ListenError> {
     let io = |source| ListenError::Io { path: path.to_owned(), source };
     let obstacle = |what| Err(ListenError::Obstacle { path: path.to_owned(), what });
     match std::fs::symlink_metadata(path) {
@@ -194,6 +204,23 @@ fn touch(path: &Path) -> io::Result<()> {
     let times = Timestamps { last_access: now, last_modification: now };
     Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
+
+/// The user at the other end at the time of the connect, as the kernel says.
+pub(crate) fn peer_user(stream: &Stream) -> Option<UserId> {
+    stream.peer_creds().ok().as_ref().and_then(PeerCreds::euid)
+}
+
+/// Whether a peer whose input has ended reads no more either.
+pub(crate) fn hung_up(stream: &Stream) -> bool {
+    let Stream::UdSocket(stream) = stream;
+    let mut fds = [PollFd::new(stream, PollFlags::empty())];
+    let found = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    found.is_ok_and(|ready| ready > 0) && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
+/// What was written is the kernel's to deliver, also after the end of this process.
+#[expect(clippy::unused_async, reason = "on Windows it waits")]
+pub(crate) async fn deliver(_: &Stream) {}
 
 /// Whether a connect finds a listener. One that is too busy to answer is one.
 fn is_listened_at(path: &Path) -> io::Result<bool> {

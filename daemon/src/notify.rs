@@ -1,13 +1,22 @@
 //! Tells systemd how it goes: `sd_notify(3)`, by hand. Without a manager that listens every word is lost, as it should be.
 
-use std::io;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+#[path = "windows/notify.rs"]
+mod windows;
+
 use std::time::Duration;
+
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
 
 /// Where the manager listens, if one does.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notifier {
-    manager: Option<SocketAddr>,
+    manager: Option<system::Address>,
 }
 
 /// A word to the manager.
@@ -26,7 +35,7 @@ pub(crate) enum Word<'a> {
 impl Notifier {
     /// Takes `NOTIFY_SOCKET` out of the environment. To be called while there is one thread.
     pub(crate) fn take() -> Self {
-        let manager = take_variable("NOTIFY_SOCKET").and_then(|name| match address(&name) {
+        let manager = take_variable("NOTIFY_SOCKET").and_then(|name| match system::address(&name) {
             Ok(address) => Some(address),
             Err(error) => {
                 tracing::warn!(%error, "could not use NOTIFY_SOCKET");
@@ -45,12 +54,7 @@ impl Notifier {
     pub(crate) fn tell(&self, words: &[Word<'_>]) {
         let Some(manager) = &self.manager else { return };
         let lines: Vec<String> = words.iter().map(Word::line).collect();
-        let sent = UnixDatagram::unbound().and_then(|socket| {
-            // A manager that does not read must not stop the daemon.
-            socket.set_nonblocking(true)?;
-            socket.send_to_addr(lines.join("\n").as_bytes(), manager)
-        });
-        if let Err(error) = sent {
+        if let Err(error) = system::send(manager, lines.join("\n").as_bytes()) {
             tracing::warn!(%error, "could not tell the service manager");
         }
     }
@@ -79,23 +83,12 @@ pub(crate) fn take_variable(name: &str) -> Option<String> {
     Some(value)
 }
 
-/// A path, or `@name` in Linux' abstract namespace.
-fn address(name: &str) -> io::Result<SocketAddr> {
-    match name.strip_prefix('@') {
-        #[cfg(target_os = "linux")]
-        Some(name) => {
-            use std::os::linux::net::SocketAddrExt as _;
-            SocketAddr::from_abstract_name(name)
-        }
-        _ if name.starts_with('/') => SocketAddr::from_pathname(name),
-        _ => {
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "expected an absolute path or an abstract name"))
-        }
-    }
-}
-
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    use super::system::address;
     use super::*;
 
     fn heard_at(address: SocketAddr, listener: &UnixDatagram) {

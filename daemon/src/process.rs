@@ -15,18 +15,11 @@ pub(crate) fn open_files() -> Option<u64> {
 }
 
 /// Whether a process of this id may still run. In doubt it does.
-#[cfg(unix)]
 pub(crate) fn may_run(pid: u32) -> bool {
     use rustix::io::Errno;
     use rustix::process::{Pid, test_kill_process};
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
     test_kill_process(pid) != Err(Errno::SRCH)
-}
-
-/// Whether a process of this id may still run. In doubt it does.
-#[cfg(not(unix))]
-pub(crate) fn may_run(_: u32) -> bool {
-    true
 }
 
 /// Who started it: the name of the parent process and its number. After the parent's end it is init.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use codex_oauth_proto::api::daemon::StatusResult;
+use codex_oauth_proto::local::UserId;
 use codex_oauth_proto::{Nonce, WireError, version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -31,7 +32,7 @@ pub(crate) struct Server {
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
     pub(crate) nonce: Nonce,
-    pub(crate) uid: u32,
+    pub(crate) uid: UserId,
     /// The credential file as it is compared with a hello.
     pub(crate) auth_file: String,
     /// Cancelled when every session must end.
@@ -63,7 +64,7 @@ impl Server {
         shutdown: Shutdown,
         log: Log,
         nonce: Nonce,
-        uid: u32,
+        uid: UserId,
     ) -> Self {
         Self {
             service,

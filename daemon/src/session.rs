@@ -7,9 +7,7 @@ use codex_oauth_proto::hello::{
     ClientOpening, HandOver, Hello, Refusal, Role, SESSION_ENV, ServerOpening, Welcome,
 };
 use codex_oauth_proto::{ErrorCode, MAX_LINE_BYTES, NextStep, Retry, WireError, version};
-use interprocess::local_socket::PeerCreds;
 use interprocess::local_socket::tokio::Stream;
-use interprocess::local_socket::traits::StreamCommon as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -17,7 +15,7 @@ use tracing::Instrument as _;
 use crate::line_io::{LineReader, LineWriter, Read};
 use crate::server::Server;
 use crate::shutdown::Phase;
-use crate::{api, mcp};
+use crate::{api, listen, mcp};
 
 /// A welcomed session, as its dialect sees it.
 #[derive(Debug)]
@@ -45,7 +43,7 @@ impl Session {
 /// Whether the kernel says that the peer is our own user. Nothing is read or written before this: a stranger learns
 /// nothing, not even a version.
 pub(crate) fn is_ours(server: &Server, stream: &Stream) -> bool {
-    let uid = stream.peer_creds().ok().as_ref().and_then(PeerCreds::euid);
+    let uid = listen::peer_user(stream);
     if uid == Some(server.uid) {
         return true;
     }
@@ -56,8 +54,13 @@ pub(crate) fn is_ours(server: &Server, stream: &Stream) -> bool {
 
 /// Serves one accepted connection of our own user to its end.
 pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: Option<OwnedSemaphorePermit>) {
-    let opening_use = server.idle.busy();
     let stream = Arc::new(stream);
+    converse(server, Arc::clone(&stream), opening_place).await;
+    listen::deliver(&stream).await;
+}
+
+async fn converse(server: Arc<Server>, stream: Arc<Stream>, opening_place: Option<OwnedSemaphorePermit>) {
+    let opening_use = server.idle.busy();
     let over = server.sessions_over.child_token();
     let mut reader = LineReader::new(Arc::clone(&stream));
     let writer = LineWriter::new(stream, server.limits.write_stall, over.clone());

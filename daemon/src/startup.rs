@@ -1,21 +1,22 @@
 //! The start, in the order that keeps it safe: harden, log, directory, locks, socket, report, serve. And the end.
 
 use std::io::Write as _;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use codex_oauth_proto::connect::with_causes;
 use codex_oauth_proto::env::Env;
+use codex_oauth_proto::local::UserId;
 use codex_oauth_proto::lock::LockError;
 use codex_oauth_proto::report::StartupReport;
 use codex_oauth_proto::{ErrorCode, NextStep, Nonce, Retry, WireError, dir, version};
 use tokio_util::task::TaskTracker;
 
+use crate::activation::Passed;
 use crate::auth::{AuthConfig, TokenManager};
 use crate::config::{CLIENT_ID, Config};
 use crate::instance::{Instance, InstanceError};
-use crate::listen::{Bound, ListenError};
+use crate::listen::Bound;
 use crate::log::Log;
 use crate::notify::{Notifier, Word};
 use crate::server::Server;
@@ -96,16 +97,16 @@ struct Ready {
     config: Config,
     instance: Instance,
     /// What the service manager passed, if it did.
-    socket: Option<OwnedFd>,
+    socket: Option<Passed>,
     notifier: Notifier,
     log: Log,
-    uid: u32,
+    uid: UserId,
 }
 
 fn prepare(started: &mut Option<Log>) -> Result<Ready, StartError> {
     let passed = activation::take();
     let notifier = Notifier::take();
-    let hardened = harden::harden(passed.as_ref().ok().and_then(|socket| Some(socket.as_ref()?.as_fd())));
+    let hardened = harden::harden(passed.as_ref().ok().and_then(Option::as_ref));
     let env = Env::from_process();
     let config = Config::load(&env).map_err(|error| StartError::Failed(error.to_wire()))?;
     let log = Log::start(&config.log, &config.state_dir.join("daemon.log")).map_err(|error| {
@@ -201,9 +202,9 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
 fn start(
     config: &Config,
     instance: &Instance,
-    socket: Option<OwnedFd>,
+    socket: Option<Passed>,
     log: Log,
-    uid: u32,
+    uid: UserId,
 ) -> Result<(Arc<Server>, Bound), StartError> {
     let roots = config
         .ca_file
@@ -244,9 +245,10 @@ fn start(
         None => Bound::bind(&path, uid, instance),
     }
     .map_err(|error| {
-        let step = match &error {
-            ListenError::Managed { .. } => NextStep::UseService,
-            _ => NextStep::FixFile { path: path.display().to_string() },
+        let step = if error.is_managed() {
+            NextStep::UseService
+        } else {
+            NextStep::FixFile { path: path.display().to_string() }
         };
         failed(ErrorCode::DaemonUnavailable, &error, step)
     })?;

@@ -8,6 +8,9 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
+use std::io;
+use std::time::{Duration, Instant};
+
 #[cfg(unix)]
 use unix as system;
 #[cfg(windows)]
@@ -24,6 +27,12 @@ pub(crate) use system::{current_user, dial, peer, wait_any};
 pub trait AsSource {
     /// It, for as long as a wait.
     fn as_source(&self) -> Source<'_>;
+}
+
+/// Waits up to `patience` for something to read, be it the end; whether it came.
+pub fn has_input(source: &impl AsSource, patience: Duration) -> io::Result<bool> {
+    let found = wait_any([Some(Awaited::Input(source.as_source())), None], Some(Instant::now() + patience))?;
+    Ok(found.is_some())
 }
 
 /// What a wait is for.

@@ -1,7 +1,6 @@
 //! `codex-oauth daemon …`: the daemon's life in a person's hands.
 
 use std::io;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -33,11 +32,27 @@ pub(crate) fn run(context: &mut Context, command: DaemonCommand) -> Result<Exit,
     }
 }
 
-/// Becomes the daemon. Comes back only with the reason why not.
+/// Becomes the daemon; where a process cannot become another one, waits for it.
 fn foreground(context: &Context) -> Result<Exit, Failure> {
     let daemon = find_daemon(&context.env).map_err(|error| error.to_wire())?;
-    let error = Command::new(&daemon).arg("run").exec();
-    Err(LaunchError::Spawn { path: daemon, source: error }.to_wire().into())
+    match become_daemon(Command::new(&daemon).arg("run")) {
+        Ok(true) => Ok(Exit::Success),
+        // It has said why.
+        Ok(false) => Ok(Exit::Daemon),
+        Err(source) => Err(LaunchError::Spawn { path: daemon, source }.to_wire().into()),
+    }
+}
+
+/// Comes back only with the reason why not.
+#[cfg(unix)]
+fn become_daemon(daemon: &mut Command) -> io::Result<bool> {
+    Err(std::os::unix::process::CommandExt::exec(daemon))
+}
+
+/// Whether it ended well.
+#[cfg(windows)]
+fn become_daemon(daemon: &mut Command) -> io::Result<bool> {
+    Ok(daemon.status()?.success())
 }
 
 fn start(context: &mut Context) -> Result<Exit, Failure> {

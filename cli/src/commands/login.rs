@@ -2,13 +2,13 @@
 //!
 //! With `--no-browser` the link is all that standard output gets, so that another program can take it from there.
 
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use codex_oauth_proto::api::account::{
     LOGIN_COMPLETED, LoginCancel, LoginCancelParams, LoginCompleted, LoginStart, LoginStartParams,
     LoginStartResult, LoginStatus, Read, ReadParams,
 };
+use codex_oauth_proto::local::AsSource as _;
 use codex_oauth_proto::{Client, ErrorCode, Incoming, NextStep, Retry, Waited, WireError};
 
 use crate::args::LoginArgs;
@@ -98,7 +98,7 @@ fn wait(
     let left = Duration::from_secs(login.expires_at.saturating_sub(words::unix_now()));
     let deadline = Instant::now() + left.min(LONGEST) + GRACE;
     loop {
-        match client.wait(Some(deadline), Some(interrupt.as_fd()))? {
+        match client.wait(Some(deadline), Some(interrupt.as_source()))? {
             Waited::Woken => return Ok(None),
             Waited::TimedOut => return Err(failed("could not sign in: nobody came back in time").into()),
             Waited::Notification(incoming) => {

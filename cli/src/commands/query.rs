@@ -5,13 +5,13 @@
 
 mod printer;
 
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use codex_oauth_proto::api::turn::{
     COMPLETED, Completed, DELTA, Delta, InputItem, Interrupt as InterruptTurn, InterruptParams, PROGRESS,
     Progress, Start, StartParams,
 };
+use codex_oauth_proto::local::AsSource as _;
 use codex_oauth_proto::{Client, ErrorCode, Incoming, NextStep, Retry, Waited, WireError};
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ fn follow(
 ) -> Result<Option<End>, Failure> {
     loop {
         let deadline = Instant::now() + SILENCE;
-        match client.wait(Some(deadline), Some(interrupt.as_fd())).map_err(lost)? {
+        match client.wait(Some(deadline), Some(interrupt.as_source())).map_err(lost)? {
             Waited::Woken => return Ok(None),
             Waited::TimedOut => return Err(silent().into()),
             Waited::Notification(incoming) => match incoming.method.as_str() {

@@ -77,7 +77,43 @@ pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
 pub(super) fn replace(from: TempPath, to: &Path) -> io::Result<()> {
     #[cfg(test)]
     hook::before(&Op::Rename(from.to_path_buf(), to.to_owned()))?;
+    rename_over(from, to)
+}
+
+#[cfg(unix)]
+fn rename_over(from: TempPath, to: &Path) -> io::Result<()> {
     from.persist(to).map_err(|error| error.error)
+}
+
+/// Whoever has the target open, a virus scanner perhaps, forbids that it is replaced: it is tried again for a while. The new
+/// file has the access list that its folder hands down.
+#[cfg(windows)]
+fn rename_over(mut from: TempPath, to: &Path) -> io::Result<()> {
+    use std::time::{Duration, Instant};
+
+    use windows_sys::Win32::Foundation::{
+        ERROR_ACCESS_DENIED, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION,
+    };
+
+    /// A scanner is done with a small file long before.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    /// Nothing announces a file that is closed.
+    const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let failed = match from.persist(to) {
+            Ok(()) => return Ok(()),
+            Err(failed) => failed,
+        };
+        let code = failed.error.raw_os_error().map(i32::cast_unsigned);
+        let in_use = [ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION].map(Some);
+        if !in_use.contains(&code) || Instant::now() >= deadline {
+            return Err(failed.error);
+        }
+        from = failed.path;
+        std::thread::park_timeout(LOOK_AGAIN);
+    }
 }
 
 /// Gives the file `from` the name `to`.
@@ -106,6 +142,7 @@ pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// Windows cannot sync a directory; the rename is journalled.
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
 pub(super) fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }

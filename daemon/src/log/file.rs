@@ -1,9 +1,12 @@
 //! `daemon.log` of a daemon that nobody supervises: it and two former ones, each of at most 10 MiB, readable by its owner
 //! alone. What is written to standard error beside it, such as a panic, goes to the same file.
 
-use std::fs::{File, Metadata, OpenOptions};
+#[cfg_attr(windows, path = "file/windows.rs")]
+#[cfg_attr(unix, path = "file/unix.rs")]
+mod system;
+
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// A file is put aside before it grows over this. Days of a busy daemon, and small enough to be sent with a report.
@@ -24,9 +27,7 @@ pub(super) struct LogFile {
 impl LogFile {
     /// The file at `path`, if it is what standard error leads to: the starter opened it, and from here on it is ours.
     pub(super) fn behind_stderr(path: &Path) -> io::Result<Option<Self>> {
-        let Ok(found) = std::fs::metadata(path) else { return Ok(None) };
-        let stderr = File::from(rustix::io::dup(io::stderr())?).metadata()?;
-        if !is_same(&found, &stderr) {
+        if !system::stderr_leads_to(path)? {
             return Ok(None);
         }
         Ok(Some(Self { path: path.to_owned(), file: open(path)?, is_stderr: true }))
@@ -45,7 +46,7 @@ impl LogFile {
     pub(super) fn reopen(&mut self) -> io::Result<()> {
         self.file = open(&self.path)?;
         if self.is_stderr {
-            rustix::stdio::dup2_stderr(&self.file)?;
+            system::follow(&self.file)?;
         }
         Ok(())
     }
@@ -53,7 +54,7 @@ impl LogFile {
     fn put_aside(&mut self) -> io::Result<()> {
         let [young, old] = FORMER.map(|extension| self.path.with_extension(extension));
         let is_at_path = std::fs::metadata(&self.path)
-            .is_ok_and(|found| self.file.metadata().is_ok_and(|ours| is_same(&found, &ours)));
+            .is_ok_and(|found| self.file.metadata().is_ok_and(|ours| system::is_same(&found, &ours)));
         // A daemon before or after this one writes here as well, and may have done it already.
         if is_at_path {
             let moved = rename(&young, &old).and_then(|()| rename(&self.path, &young));
@@ -67,7 +68,7 @@ impl LogFile {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    system::owner_only(OpenOptions::new().append(true).create(true)).open(path)
 }
 
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
@@ -76,12 +77,11 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     renamed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
-fn is_same(one: &Metadata, other: &Metadata) -> bool {
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use codex_oauth_rig::scale::rounds;
 
     use super::*;

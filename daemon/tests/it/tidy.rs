@@ -68,11 +68,13 @@ fn each_danger_lives_in_one_file() {
         (
             "unsafe {",
             &[
+                "cli/src/interrupt/windows.rs",
                 "client-shim/src/arena.rs",
                 "daemon/src/activation/launchd.rs",
                 "daemon/src/activation/systemd.rs",
                 "daemon/src/harden.rs",
                 "daemon/src/notify.rs",
+                "daemon/src/windows/sys.rs",
                 "proto/src/local/windows/sys.rs",
                 "proto/src/spawn/unix.rs",
                 "proto/src/spawn/windows.rs",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use codex_oauth_proto::endpoint::Endpoint;
 use codex_oauth_proto::env::{APP, Env};
 use codex_oauth_proto::launch::LaunchError;
+use codex_oauth_proto::local::UserId;
 use codex_oauth_proto::lock::FileLock;
 
 use super::not_removed;
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 /// Where things are, whether they exist or not.
 #[derive(Debug)]
 pub(super) struct Leftovers {
-    uid: u32,
+    uid: UserId,
     auth_file: PathBuf,
     state: PathBuf,
     config: PathBuf,
