@@ -64,10 +64,16 @@ impl Log {
 }
 
 /// Whether standard error leads to the journal: systemd names its device and inode (systemd.exec(5)).
+#[cfg(unix)]
 fn is_journal() -> bool {
     let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
     rustix::fs::fstat(std::io::stderr())
         .is_ok_and(|found| named == format!("{}:{}", found.st_dev, found.st_ino))
+}
+
+#[cfg(windows)]
+const fn is_journal() -> bool {
+    false
 }
 
 /// The longest directive that fits a target wins, so one about a part of a capped crate would undo the cap.

@@ -70,15 +70,7 @@ fn serve_to_the_end(reporting: Reporting, log: &mut Option<Log>) -> Result<(), S
     let ready = match result {
         Ok(ready) => ready,
         Err(error) => {
-            report(
-                reporting,
-                &match &error {
-                    StartError::AlreadyRunning(holder) => {
-                        StartupReport::AlreadyRunning { holder: holder.clone() }
-                    }
-                    StartError::Failed(error) => StartupReport::Failed(error.clone()),
-                },
-            );
+            report_failure(reporting, &error);
             return Err(error);
         }
     };
@@ -162,9 +154,7 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
     let (server, bound) = match started {
         Ok(started) => started,
         Err(error) => {
-            if let StartError::Failed(error) = &error {
-                report(reporting, &StartupReport::Failed(error.clone()));
-            }
+            report_failure(reporting, &error);
             return Err(error);
         }
     };
@@ -245,6 +235,9 @@ fn start(
         None => Bound::bind(&path, uid, instance),
     }
     .map_err(|error| {
+        if error.is_predecessor() {
+            return StartError::AlreadyRunning(with_causes(&error));
+        }
         let step = if error.is_managed() {
             NextStep::UseService
         } else {
@@ -272,6 +265,14 @@ async fn tell_of_the_end(notifier: &Notifier, server: &Server) {
 
 fn failed(code: ErrorCode, error: &dyn std::error::Error, step: NextStep) -> StartError {
     StartError::Failed(WireError::daemon(code, Retry::Never, with_causes(error)).next(step))
+}
+
+fn report_failure(reporting: Reporting, error: &StartError) {
+    let failure = match error {
+        StartError::AlreadyRunning(holder) => StartupReport::AlreadyRunning { holder: holder.clone() },
+        StartError::Failed(error) => StartupReport::Failed(error.clone()),
+    };
+    report(reporting, &failure);
 }
 
 fn report(reporting: Reporting, report: &StartupReport) {

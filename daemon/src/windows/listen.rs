@@ -51,6 +51,11 @@ pub(crate) enum ListenError {
 }
 
 impl ListenError {
+    /// Whether it may be the daemon before this one, whose last sessions have not ended.
+    pub(crate) const fn is_predecessor(&self) -> bool {
+        matches!(self, Self::Obstacle { .. })
+    }
+
     /// No service manager has a pipe for us.
     #[expect(clippy::unused_self, reason = "as on Unix")]
     pub(crate) const fn is_managed(&self) -> bool {

@@ -1,5 +1,5 @@
-//! Ctrl-C and Ctrl-Break in a console drain, a second one closes. A daemon that was started by a client has no console; it
-//! is told by `daemon/drain`.
+//! Console events: Ctrl-C drains, a second one closes; Ctrl-Break opens the log again and writes the status to it. A daemon
+//! that was started by a client has no console; it is told by `daemon/drain`.
 
 use std::io;
 use std::sync::Arc;
@@ -12,20 +12,28 @@ use crate::task;
 
 /// Watches to the end of the process.
 pub(crate) fn watch(server: &Arc<Server>) -> io::Result<()> {
-    let (mut c, mut stop) = (ctrl_c()?, ctrl_break()?);
-    let shutdown = server.shutdown.clone();
+    let (mut end, mut look) = (ctrl_c()?, ctrl_break()?);
+    let server = Arc::clone(server);
     let watching = async move {
         loop {
-            let told = tokio::select! {
-                told = c.recv() => told,
-                told = stop.recv() => told,
-            };
-            if told.is_none() {
-                return;
+            tokio::select! {
+                told = end.recv() => {
+                    if told.is_none() {
+                        return;
+                    }
+                    let serving = server.shutdown.phase() == Phase::Serving;
+                    let next = if serving { Phase::Draining } else { Phase::Closing };
+                    tracing::info!(phase = next.name(), "Ctrl-C");
+                    server.shutdown.advance(next);
+                }
+                told = look.recv() => {
+                    if told.is_none() {
+                        return;
+                    }
+                    server.log.reopen();
+                    tracing::info!(status = %server.status_line(), "Ctrl-Break");
+                }
             }
-            let next = if shutdown.phase() == Phase::Serving { Phase::Draining } else { Phase::Closing };
-            tracing::info!(phase = next.name(), "console event");
-            shutdown.advance(next);
         }
     };
     let _detached = task::spawn(&tokio_util::task::TaskTracker::new(), "signals", watching);
