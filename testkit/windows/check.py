@@ -1,0 +1,205 @@
+"""The Windows programs under Wine, against fake-openai outside of it: a whole question, sixteen shims on a cold start, a drain,
+and who may be second at a pipe. Every wait has a deadline; what was started is ended by `run`, which ends the Wine prefix.
+
+usage: check.py FOLDER_OF_EXES FAKE_OPENAI
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+
+PATIENCE = 90  # seconds for one step; Wine on a busy machine needs a few
+
+exes, fake_openai = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
+
+
+def windows(path):
+    return "Z:" + str(path).replace("/", "\\")
+
+
+class Home:
+    def __init__(self, base, issuer, backend):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="cxo", dir=base))
+        places = {"RUNTIME_DIR": "run", "STATE_DIR": "state", "CONFIG_DIR": "config", "AUTH_FILE": "home/auth.json"}
+        self.env = dict(os.environ)
+        self.env |= {f"CODEX_OAUTH_{name}": windows(self.path / place) for name, place in places.items()}
+        self.env |= {
+            "CODEX_OAUTH_DAEMON": windows(exes / "codex-oauthd.exe"),
+            "CODEX_OAUTH_ISSUER_URL": issuer,
+            "CODEX_OAUTH_BACKEND_URL": backend,
+            "CODEX_OAUTH_NO_BROWSER": "1",
+            "CODEX_OAUTH_CALLBACK_PORTS": "45551,45552",
+            "USERPROFILE": windows(self.path / "home"),
+        }
+        (self.path / "home").mkdir()
+        (self.path / "config").mkdir()
+
+    def start(self, name, *arguments):
+        return subprocess.Popen(
+            ["wine", str(exes / f"{name}.exe"), *arguments],
+            env=self.env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+
+    def run(self, *arguments):
+        process = self.start("codex-oauth", *arguments)
+        out, err = process.communicate(timeout=PATIENCE)
+        return process.returncode, out, err
+
+    def status(self):
+        code, out, err = self.run("daemon", "status", "--json")
+        assert out, (code, err)
+        return json.loads(out)
+
+
+def ask(shim, number, method, params):
+    shim.stdin.write(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + "\n")
+    shim.stdin.flush()
+    while True:
+        line = within(shim.stdout.readline)
+        assert line, f"the shim ended: {shim.stderr.read()}"
+        message = json.loads(line)
+        if message.get("id") == number:
+            return message
+
+
+def within(work):
+    """The result of a blocking call, or a failure at the deadline."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(work()), daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert found, "not in time"
+    return found[0]
+
+
+def initialize(shim):
+    client = {"name": "check", "version": "1"}
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
+    answer = ask(shim, 0, "initialize", params)
+    assert "result" in answer, answer
+    shim.stdin.write('{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
+    shim.stdin.flush()
+
+
+def call(shim, number, tool, arguments):
+    return ask(shim, number, "tools/call", {"name": tool, "arguments": arguments})
+
+
+def sign_in(home):
+    login = home.start("codex-oauth", "login", "--no-browser")
+    said = []
+
+    def link():
+        for line in login.stdout:
+            said.append(line)
+            if found := re.search(r"http://\S+/oauth/authorize\S+", line):
+                return found.group()
+        raise AssertionError((said, login.stderr.read()))
+
+    page = urllib.request.urlopen(within(link), timeout=PATIENCE)
+    assert page.status == 200, page.status
+    rest, err = login.communicate(timeout=PATIENCE)
+    assert login.returncode == 0, (said, rest, err)
+
+
+def end(shim):
+    shim.stdin.close()
+    within(shim.wait)
+
+
+def sixteen_shims_on_a_cold_start_meet_one_daemon(home):
+    shims = [home.start("codex-oauth-mcp") for _ in range(16)]
+    failures = []
+
+    def use(shim):
+        try:
+            initialize(shim)
+        except BaseException as error:  # told by the assertion below
+            failures.append(error)
+
+    threads = [threading.Thread(target=use, args=[shim]) for shim in shims]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
+    # The one that asks is a session as well.
+    status = home.status()
+    assert status["running"] and status["sessions"] == 17, status
+    for shim in shims:
+        end(shim)
+
+
+def a_question_goes_through_shim_pipe_and_daemon(home):
+    sign_in(home)
+    shim = home.start("codex-oauth-mcp")
+    initialize(shim)
+    answer = call(shim, 1, "codex_query", {"prompt": "What is Python?"})
+    assert not answer["result"].get("isError"), answer
+    assert answer["result"]["content"][0]["text"], answer
+    code, out, err = home.run("query", "What is Python?")
+    assert code == 0 and out.strip(), (code, out, err)
+    return shim
+
+
+def reads_pend_while_a_long_line_is_written(_, shim):
+    # Far more than any buffer between the two holds: it arrives only if either side reads while it writes.
+    answer = call(shim, 2, "codex_query", {"prompt": "x" * 3_000_000})
+    assert "result" in answer or "error" in answer, answer
+
+
+def a_second_daemon_finds_the_first(home):
+    second = home.start("codex-oauthd", "run")
+    _, err = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 75 and "running already" in err, (second.returncode, err)
+
+
+def a_drain_ends_the_daemon_and_the_next_question_starts_one(home, shim):
+    before = home.status()["pid"]
+    code, out, err = home.run("daemon", "stop")
+    assert code == 0 and "stopped" in out, (code, out, err)
+    answer = call(shim, 3, "codex_status", {})
+    assert not answer["result"].get("isError"), answer
+    after = home.status()
+    assert after["running"] and after["pid"] != before, after
+    end(shim)
+    assert home.run("daemon", "stop")[0] == 0
+    assert not home.status()["running"]
+
+
+def main():
+    fake = subprocess.Popen([fake_openai, "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    base = tempfile.mkdtemp(prefix="cxo-wine")
+    try:
+        urls = json.loads(within(fake.stdout.readline))
+        home = Home(base, urls["issuer_url"], urls["backend_url"])
+        for step, arguments in STEPS:
+            result = step(home, *([main.shim] if arguments else []))
+            main.shim = result or main.shim
+            print(f"ok   {step.__name__}", flush=True)
+    except BaseException:
+        for log in pathlib.Path(base).glob("*/state/daemon.log"):
+            print(log.read_text(errors="replace")[-6000:], file=sys.stderr)
+        raise
+    finally:
+        fake.stdin.close()
+        fake.wait(PATIENCE)
+        shutil.rmtree(base, ignore_errors=True)
+
+
+main.shim = None
+STEPS = [
+    (sixteen_shims_on_a_cold_start_meet_one_daemon, False),
+    (a_question_goes_through_shim_pipe_and_daemon, False),
+    (reads_pend_while_a_long_line_is_written, True),
+    (a_second_daemon_finds_the_first, False),
+    (a_drain_ends_the_daemon_and_the_next_question_starts_one, True),
+]
+main()
