@@ -1,7 +1,7 @@
 //! Unix: sockets and `poll`.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
 use super::{AsSource, Awaited};
 use crate::caller::Caller;
@@ -86,9 +86,7 @@ pub(crate) fn dial(endpoint: &Endpoint, user: UserId, caller: &Caller<'_>) -> Re
     let address = SocketAddrUnix::new(&path).map_err(io::Error::from)?;
     let deadline = Instant::now() + BACKLOG_PATIENCE;
     loop {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket =
-            socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(io::Error::from)?;
+        let socket = nonblocking_socket()?;
         match rustix::net::connect(&socket, &address) {
             Ok(()) => {
                 let stream = UnixStream::from(socket);
@@ -104,6 +102,23 @@ pub(crate) fn dial(endpoint: &Endpoint, user: UserId, caller: &Caller<'_>) -> Re
             Err(error) => return Err(io::Error::from(error).into()),
         }
     }
+}
+
+/// Closed on exec as well.
+#[cfg(target_os = "linux")]
+fn nonblocking_socket() -> io::Result<OwnedFd> {
+    use rustix::net::{SocketFlags, socket_with};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
+/// Closed on exec as well.
+#[cfg(not(target_os = "linux"))]
+fn nonblocking_socket() -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket)
 }
 
 fn refused_by(path: PathBuf, user: UserId) -> ConnectError {
