@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use codex_oauth_proto::hello::{ClientOpening, Hello, Refusal, Role, ServerOpening, Welcome};
 use codex_oauth_proto::{BUILD, ErrorCode, NextStep, Nonce, PROTOCOL, WireError};
@@ -14,6 +15,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::rig::{PATIENCE, Peer, checked};
+
+/// How long a process without handlers may take to die of a signal, on a machine that does much else.
+const SOON: Duration = Duration::from_secs(2);
 
 /// The folders of one user, and the daemon's listener if there is one.
 pub(crate) struct Home {
@@ -288,6 +292,24 @@ fn it_ends_in_mid_call_when_its_input_ends() {
     // The daemon never answers.
     assert_eq!(shim.ended().0.code(), Some(0));
     daemon.expect_end();
+}
+
+#[test]
+fn a_signal_ends_it_in_mid_call_at_once_also_with_its_input_open() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let home = Home::with_daemon();
+        let mut shim = home.shim();
+        shim.say(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#);
+        let (_, mut daemon) = home.accept_and_welcome();
+        daemon.next_request(1, "tools/call");
+        let signalled = Instant::now();
+        shim.signal(signal);
+        assert_eq!(shim.ended().0.signal(), Some(signal.as_raw()), "it has no handler");
+        // Clients send the next signal after 0.1 s at the earliest; the rest is what a busy machine may add.
+        let took = signalled.elapsed();
+        assert!(took < SOON, "{signal:?} took {took:?}");
+        daemon.expect_end();
+    }
 }
 
 #[test]
