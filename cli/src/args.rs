@@ -103,16 +103,24 @@ pub(crate) enum Command {
 
 /// Sign in with your ChatGPT account
 ///
-/// Opens a browser, prints the link, and waits until you are through. A login from before stays in force until the new
-/// one is complete. All windows share one login: a second `codex-oauth login` joins the one that waits.
+/// Opens a browser, prints the link, and waits until you are through. Where a browser does not reach this machine it also
+/// shows a code for a browser anywhere, and takes the address that the browser ended at. The first of these ways that you
+/// use ends the others. A login from before stays in force until the new one is complete. All windows share one login: a
+/// second `codex-oauth login` joins the one that waits.
 ///
 /// Ctrl-C calls the login off if this command began it; one that was already waiting goes on without you.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(after_help = help::LOGIN_HELP)]
 pub(crate) struct LoginArgs {
     /// Open no browser: print the link, and nothing else, on standard output and wait
-    #[arg(long)]
+    #[arg(long, group = "way")]
     pub(crate) no_browser: bool,
+    /// Open no browser: show a code to enter in a browser anywhere
+    #[arg(long, group = "way")]
+    pub(crate) device: bool,
+    /// Open no browser: sign in elsewhere, then paste the address that the browser ended at; it is not shown
+    #[arg(long, group = "way")]
+    pub(crate) paste: bool,
 }
 
 /// Sign out everywhere on this machine

@@ -8,7 +8,7 @@ mod windows;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use codex_oauth_proto::local::{AsSource, Source};
 use codex_oauth_proto::{ErrorCode, Retry, WireError};
@@ -23,8 +23,9 @@ use windows as system;
 /// Watches SIGINT from its making to the end of the process.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
-    /// Readable after the first SIGINT.
+    /// Readable after the first SIGINT, and after a byte to [`Interrupt::waker`].
     wake: system::Wake,
+    seen: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -40,8 +41,22 @@ impl Interrupt {
         let seen = Arc::new(AtomicBool::new(false));
         // The order counts: the first signal finds the flag down and raises it.
         flag::register_conditional_default(SIGINT, Arc::clone(&seen))?;
-        flag::register(SIGINT, seen)?;
-        Ok(Self { wake: system::wake_at_sigint()? })
+        flag::register(SIGINT, Arc::clone(&seen))?;
+        Ok(Self { wake: system::wake_at_sigint()?, seen })
+    }
+
+    /// Whether there was a SIGINT. What had woken the waiter is taken note of: it sleeps until the next news.
+    pub(crate) fn happened(&self) -> bool {
+        #[cfg(unix)]
+        self.wake.settle();
+        // The flag is raised before the byte is written, so nothing is missed in between.
+        self.seen.load(Ordering::SeqCst)
+    }
+
+    /// Something else to wake the waiter with.
+    #[cfg(unix)]
+    pub(crate) fn waker(&self) -> io::Result<std::os::unix::net::UnixStream> {
+        self.wake.waker()
     }
 }
 

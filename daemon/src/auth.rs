@@ -32,13 +32,16 @@ mod store;
 #[cfg(test)]
 mod testing;
 
-pub use callback::{Denial, PortsBusy};
+pub use callback::Denial;
 pub use config::{AuthConfig, ConfigError};
 pub use error::{AuthError, NotRefreshable};
 pub use freshness::KeepFresh;
 pub use issuer::IssuerError;
 pub use journal::{Entry, Event, Evidence};
-pub use login::{LoginError, LoginState, PendingLogin, Who};
+pub use login::{
+    Device, DeviceCode, DeviceError, LoginError, LoginState, PasteError, PendingLogin, Proof, Prover, Step,
+    Who,
+};
 pub use manager::{LogoutReport, Revocation, TokenManager};
 pub use record::RecordError;
 pub use refresh::Refusal;

@@ -3,6 +3,11 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
+use crate::place;
+
+/// Where WSL puts the drive of Windows; the daemon's own `PATH` need not hold Windows' folders.
+const RUNDLL: &str = "/mnt/c/Windows/System32/rundll32.exe";
+
 /// Variables of the asking session that an opener needs to find that person's screen.
 const SCREEN: &[&str] = &[
     "DBUS_SESSION_BUS_ADDRESS",
@@ -13,27 +18,53 @@ const SCREEN: &[&str] = &[
     "WSL_INTEROP",
 ];
 
-/// Starts the system's opener for `link`. False: none was started, because the session wants none, has no screen, or
-/// there is no opener.
+/// Whether a browser was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// An opener was started.
+    Yes,
+    /// The caller wants none.
+    NotAsked,
+    /// Whoever began the login has its tab already.
+    Elsewhere,
+    /// The session wants none: `CODEX_OAUTH_NO_BROWSER=1`.
+    NotWanted,
+    /// The session has no screen.
+    NoScreen,
+    /// There is no opener, or none could be started.
+    NoOpener,
+}
+
+impl Opened {
+    /// Why none was opened, for a person who may have expected one.
+    pub(crate) fn note(self) -> Option<String> {
+        let why = match self {
+            Self::Yes | Self::NotAsked => return None,
+            Self::Elsewhere => "the link was opened where this login was begun",
+            Self::NotWanted => "CODEX_OAUTH_NO_BROWSER is set",
+            Self::NoScreen => "this session has no screen",
+            Self::NoOpener if cfg!(target_os = "macos") => "`open` could not be started",
+            Self::NoOpener => "no program that opens links was found; xdg-open is usual",
+        };
+        Some(why.to_owned())
+    }
+}
+
+/// Starts the system's opener for `link`, with what it needs of the asking session's environment.
 ///
 /// The link holds no secret: without this daemon's verifier its code is worth nothing (RFC 7636).
-pub(crate) fn open(link: &str, session: &BTreeMap<String, String>) -> bool {
-    if session.get("CODEX_OAUTH_NO_BROWSER").is_some_and(|value| value == "1") || !has_screen(session) {
-        return false;
+pub(crate) fn open(link: &str, session: &BTreeMap<String, String>) -> Opened {
+    if session.get("CODEX_OAUTH_NO_BROWSER").is_some_and(|value| value == "1") {
+        return Opened::NotWanted;
     }
-    let openers: &[&str] = match () {
-        () if cfg!(target_os = "macos") => &["open"],
-        () if cfg!(windows) => &["rundll32"],
-        () => &["xdg-open", "wslview"],
-    };
+    if !has_screen(session) {
+        return Opened::NoScreen;
+    }
     let named = session.get("BROWSER").map(String::as_str).filter(|browser| browser.starts_with('/'));
-    for opener in named.iter().copied().chain(openers.iter().copied()) {
+    for opener in named.into_iter().chain(openers(session).iter().copied()) {
         let mut command = std::process::Command::new(opener);
-        if cfg!(windows) {
-            command.arg("url.dll,FileProtocolHandler");
-        }
         command
-            .arg(link)
+            .args(arguments(opener, link))
             .envs(SCREEN.iter().filter_map(|name| Some((name, session.get(*name)?))))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -41,18 +72,42 @@ pub(crate) fn open(link: &str, session: &BTreeMap<String, String>) -> bool {
         match command.spawn() {
             Ok(child) => {
                 reap(child);
-                return true;
+                return Opened::Yes;
             }
             Err(error) => tracing::debug!(opener, %error, "could not start an opener"),
         }
     }
-    false
+    Opened::NoOpener
+}
+
+/// Under WSL the person's browser is one of Windows: wslview (wslu) knows how to call it, and Windows' own programs are a
+/// second way where the interoperation is on. A browser of the Linux side comes last.
+fn openers(session: &BTreeMap<String, String>) -> &'static [&'static str] {
+    if cfg!(target_os = "macos") {
+        &["open"]
+    } else if cfg!(windows) {
+        &["rundll32"]
+    } else if place::is_wsl(session) {
+        &["wslview", RUNDLL, "xdg-open"]
+    } else {
+        &["xdg-open"]
+    }
+}
+
+/// `rundll32` takes the link as it is; `cmd.exe /c start` would cut it at its first `&`.
+fn arguments<'a>(opener: &str, link: &'a str) -> Vec<&'a str> {
+    if [RUNDLL, "rundll32"].contains(&opener) {
+        vec!["url.dll,FileProtocolHandler", link]
+    } else {
+        vec![link]
+    }
 }
 
 fn has_screen(session: &BTreeMap<String, String>) -> bool {
     cfg!(target_os = "macos")
         || cfg!(windows)
-        || ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"].iter().any(|name| session.contains_key(*name))
+        || place::is_wsl(session)
+        || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| session.contains_key(*name))
 }
 
 /// Takes leave of the opener, so that it does not stay behind as a zombie. It may be the browser itself and run for hours:
@@ -72,12 +127,26 @@ fn reap(mut child: std::process::Child) {
 mod tests {
     use super::*;
 
+    fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
     #[test]
     fn no_browser_is_opened_without_a_screen_or_against_the_sessions_wish() {
-        let env =
-            |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        for session in [env(&[]), env(&[("DISPLAY", ":0"), ("CODEX_OAUTH_NO_BROWSER", "1")])] {
-            assert!(!open("http://127.0.0.1:1/", &session));
-        }
+        const LINK: &str = "http://127.0.0.1:1/";
+        assert_eq!(open(LINK, &env(&[("BROWSER", "/bin/true")])), Opened::NoScreen);
+        let unwanted = env(&[("DISPLAY", ":0"), ("CODEX_OAUTH_NO_BROWSER", "1"), ("BROWSER", "/bin/true")]);
+        assert_eq!(open(LINK, &unwanted), Opened::NotWanted);
+        assert!(Opened::NoScreen.note().is_some() && Opened::Yes.note().is_none());
+    }
+
+    #[test]
+    fn under_wsl_the_browser_of_windows_is_asked_first_and_gets_the_whole_link() {
+        let wsl = env(&[("WSL_DISTRO_NAME", "Debian")]);
+        assert_eq!(openers(&wsl)[0], "wslview");
+        assert_eq!(openers(&env(&[("DISPLAY", ":0")])), ["xdg-open"]);
+        let link = "http://127.0.0.1/?a=1&b=2";
+        assert_eq!(arguments(RUNDLL, link), ["url.dll,FileProtocolHandler", link]);
+        assert_eq!(arguments("wslview", link), [link]);
     }
 }

@@ -43,6 +43,8 @@ pub struct Config {
     pub backend: String,
     /// Ports for the login callback, in order.
     pub callback_ports: Vec<u16>,
+    /// The workspaces that may sign in; none named, any may.
+    pub workspaces: Vec<String>,
     /// Further roots (PEM) for issuer and backend.
     pub ca_file: Option<PathBuf>,
     /// `originator` header and first word of the User-Agent.
@@ -125,6 +127,7 @@ struct Document {
     issuer_url: Option<String>,
     backend_url: Option<String>,
     callback_ports: Option<Vec<u16>>,
+    workspace: Option<String>,
     ca_file: Option<PathBuf>,
     originator: Option<String>,
     log: Option<String>,
@@ -164,6 +167,7 @@ impl Config {
                 file.callback_ports,
                 &CALLBACK_PORTS,
             )?,
+            workspaces: take.names(Key::new("workspace", "CODEX_OAUTH_WORKSPACE"), file.workspace),
             ca_file: take.file("ca_file", "CODEX_OAUTH_CA_FILE", file.ca_file)?,
             originator: take.text(Key::in_file("originator"), file.originator, ORIGINATOR),
             log: take.text(Key::new("log", "CODEX_OAUTH_LOG"), file.log, LOG),

@@ -31,6 +31,7 @@ mod log;
 mod machine;
 mod mcp;
 mod notify;
+mod place;
 #[cfg_attr(windows, path = "windows/process.rs")]
 mod process;
 pub mod secret;

@@ -25,6 +25,11 @@ pub struct Limits {
     pub self_check: Duration,
     /// How long a started login waits for the browser to come back.
     pub login: Duration,
+    /// How long a device code is waited for (WIRE §3: 15 minutes).
+    pub device_login: Duration,
+    /// The shortest pause between two questions about a device code, whatever the issuer names: WIRE §3 shows a client that
+    /// asks without pause when no interval comes.
+    pub device_poll: Duration,
     /// How long `codex_status` waits for the end of a login: below the two minutes after which Claude Code moves a call to
     /// the background (MCP.md §1).
     pub login_wait: Duration,
@@ -111,8 +116,8 @@ impl Limits {
         }
         every! {
             Count: sessions, calls_per_session, turns;
-            Wait: hello, write_stall, drain, idle, self_check, login, login_wait, refresh_before_expiry, refresh_backoff_first,
-                refresh_backoff_max, refusal_watch;
+            Wait: hello, write_stall, drain, idle, self_check, login, device_login, device_poll, login_wait,
+                refresh_before_expiry, refresh_backoff_first, refresh_backoff_max, refusal_watch;
             Tries: reread_tries;
             Wait: reread_pause, issuer_request, revoke, connect, response_head, stream_idle, after_wake, backend_request;
             Tries: turn_retries;
@@ -150,6 +155,8 @@ impl Default for Limits {
             idle: Duration::from_secs(30 * 60),
             self_check: Duration::from_secs(60),
             login: Duration::from_secs(300),
+            device_login: Duration::from_secs(900),
+            device_poll: Duration::from_secs(1),
             login_wait: Duration::from_secs(100),
             refresh_before_expiry: Duration::from_secs(300),
             refresh_backoff_first: Duration::from_secs(1),

@@ -2,6 +2,7 @@
 
 mod account;
 mod ledger;
+mod login;
 mod models;
 mod rescue;
 mod summary;

@@ -209,6 +209,7 @@ fn start(
         backend_origin: config.backend_origin(),
         client_id: CLIENT_ID.to_owned(),
         callback_ports: config.callback_ports.clone(),
+        workspaces: config.workspaces.clone(),
         originator: config.originator.clone(),
         user_agent: config.user_agent(),
         extra_roots: roots.clone(),

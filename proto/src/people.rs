@@ -2,5 +2,6 @@
 //! nothing to anybody.
 
 pub mod limits;
+pub mod login;
 pub mod status;
 pub mod words;

@@ -160,7 +160,8 @@ impl House {
     fn sign_in(&self) -> Result<(), Error> {
         let refuse = |reason: String| Error::said("sign in", reason);
         let mut client = self.api()?;
-        let params = account::LoginStartParams { open_browser: false };
+        let params =
+            account::LoginStartParams { device: Some(false), ..account::LoginStartParams::default() };
         let started = client.call::<account::LoginStart>(&params).map_err(|error| refuse(error.message))?;
         // The fake answers alike on both of its listeners.
         let link = match self.fake.tls_issuer_url() {
@@ -168,7 +169,12 @@ impl House {
             None => started.auth_url,
         };
         let page = self.fake.authorize(&link).trying("follow the login's link")?;
-        let completed = client.notification().map_err(|error| refuse(error.message))?;
+        let completed = loop {
+            let told = client.notification().map_err(|error| refuse(error.message))?;
+            if told.method == account::LOGIN_COMPLETED {
+                break told;
+            }
+        };
         if page.status != 200 || completed.params.get("success") != Some(&true.into()) {
             return Err(refuse(completed.params.to_string()));
         }

@@ -23,10 +23,13 @@ Environment:
 pub(super) const LOGIN_HELP: &str = "\
 Examples:
   codex-oauth login
+  codex-oauth login --device
+  codex-oauth login --paste
   codex-oauth login --no-browser | qrencode -t utf8
 
-Over SSH the browser at home must reach this machine: first run
-`ssh -L 1455:127.0.0.1:1455 <this host>` at home, then open the link there.";
+Over SSH use `--device`. Or run `ssh -L 1455:127.0.0.1:1455 <this host>` at home
+and open the link there. Or open it there without that, and paste the address
+that the browser ends at into `codex-oauth login --paste`.";
 
 pub(super) const STATUS_HELP: &str = "\
 Examples:

@@ -1,22 +1,29 @@
-//! `codex-oauth login`: the link, the wait, and who it was.
+//! `codex-oauth login`: the ways to sign in, the wait, and who it was.
 //!
-//! With `--no-browser` the link is all that standard output gets, so that another program can take it from there.
+//! With `--no-browser` the link is all that standard output gets, so that another program can take it from there. What is
+//! pasted is not echoed, and goes to the daemon and nowhere else.
 
+mod paste;
+mod show;
+
+use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use codex_oauth_proto::api::account::{
-    LOGIN_COMPLETED, LoginCancel, LoginCancelParams, LoginCompleted, LoginStart, LoginStartParams,
-    LoginStartResult, LoginStatus, Read, ReadParams,
+    LOGIN_COMPLETED, LOGIN_UPDATED, LoginCancel, LoginCancelParams, LoginCompleted, LoginPaste,
+    LoginPasteParams, LoginStart, LoginStartParams, LoginStartResult, LoginStatus, LoginUpdated, Pasted,
+    Place, Read, ReadParams,
 };
 use codex_oauth_proto::local::AsSource as _;
-use codex_oauth_proto::{Client, ErrorCode, Incoming, NextStep, Retry, Waited, WireError};
+use codex_oauth_proto::people::{status::identity, words};
+use codex_oauth_proto::{Client, ErrorCode, NextStep, Retry, Waited, WireError};
 
+use self::paste::Prompt;
 use crate::args::LoginArgs;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use codex_oauth_proto::people::{status::person, words};
 
 /// After the login's own end: time for the daemon to say so itself.
 const GRACE: Duration = Duration::from_secs(15);
@@ -24,17 +31,48 @@ const GRACE: Duration = Duration::from_secs(15);
 /// No login is waited for longer, whatever end the daemon names for it. It gives a login minutes.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
+/// A login that is waited for.
+struct Waiting<'a> {
+    context: &'a mut Context,
+    client: Client,
+    interrupt: Interrupt,
+    login: LoginStartResult,
+    /// Once a text has been asked for.
+    prompt: Option<Prompt>,
+}
+
 /// Signs in. Ctrl-C calls the login off unless it was waiting before this command joined it.
 pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failure> {
+    let terminal = io::stdin().is_terminal() && context.output.stderr_is_terminal();
+    if args.paste && !terminal {
+        let message = "could not take what is pasted: standard input and standard error must be a terminal";
+        return Err(WireError::caller(ErrorCode::InvalidArguments, message)
+            .next(NextStep::FixArguments)
+            .into());
+    }
     let mut client = context.connect()?;
     let before = client.call::<Read>(&ReadParams { probe: false })?;
-    let no_browser = args.no_browser || context.env.is_on("CODEX_OAUTH_NO_BROWSER");
-    let login = client.call::<LoginStart>(&LoginStartParams { open_browser: !no_browser })?;
+    let quiet = args.no_browser || context.env.is_on("CODEX_OAUTH_NO_BROWSER") && !args.device && !args.paste;
+    let open_browser = !quiet && !args.device && !args.paste;
+    let device = if args.device { Some(true) } else { None };
+    let login = client.call::<LoginStart>(&LoginStartParams { open_browser, device })?;
     let interrupt = Interrupt::watch()?;
     let joined = before.pending_login.is_some_and(|pending| pending.login_id == login.login_id);
-    show(context, &login, no_browser)?;
-
-    let Some(completed) = wait(&mut client, &login, &interrupt)? else {
+    if quiet {
+        show::link_alone(&mut context.output, &login)?;
+    } else {
+        show::ways(&mut context.output, &login, open_browser)?;
+    }
+    let elsewhere = matches!(login.place, Place::Ssh | Place::Container | Place::Headless);
+    let pasting =
+        args.paste || cfg!(unix) && terminal && !quiet && (elsewhere || login.redirect_port.is_none());
+    let mut waiting = Waiting { context, client, interrupt, login, prompt: None };
+    if pasting {
+        waiting.prompt()?;
+    }
+    let ended = waiting.end();
+    let Waiting { context, mut client, login, .. } = waiting;
+    let Some(completed) = ended? else {
         if joined {
             context.output.say_interrupted("stopped waiting; the login was begun elsewhere and goes on")?;
         } else {
@@ -44,7 +82,10 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
         return Ok(Exit::Interrupted);
     };
     if completed.success {
-        context.output.say(&format!("signed in as {}", person(completed.account.as_ref())))?;
+        context.output.say(&format!("signed in as {}", identity(completed.account.as_ref())))?;
+        if let Some(note) = completed.note {
+            context.output.note(&note)?;
+        }
         return Ok(Exit::Success);
     }
     let error = completed.error.unwrap_or_else(|| failed("could not sign in: the daemon does not say why"));
@@ -55,91 +96,96 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
     })
 }
 
-fn show(context: &mut Context, login: &LoginStartResult, no_browser: bool) -> Result<(), Failure> {
-    let output = &mut context.output;
-    if no_browser {
-        output.line(&login.auth_url)?;
-        output.say("open this link in a browser on this machine to sign in")?;
-    } else {
-        output.say(if login.browser_opened {
-            "sign in with the browser that has just opened; if none did, open this link:"
-        } else {
-            "no browser could be opened; open this link on this machine to sign in:"
-        })?;
-        output.say(&format!("\n{}\n", login.auth_url))?;
-    }
-    if let (Some(_), Some(port)) = (context.env.get("SSH_CONNECTION"), callback_port(&login.auth_url)) {
-        output.note(&format!(
-            "over SSH, first run `ssh -L {port}:127.0.0.1:{port} <this host>` at home, then open the link there"
-        ))?;
-    }
-    let left = words::until(login.expires_at, words::unix_now()).unwrap_or_else(|| "a moment".to_owned());
-    output.say(&format!("waiting for you, {left} at most; Ctrl-C stops"))?;
-    Ok(())
-}
-
-/// The port that the browser must reach, from the link's `redirect_uri` (WIRE §2.1).
-fn callback_port(auth_url: &str) -> Option<u16> {
-    let (_, uri) = auth_url.split_once("redirect_uri=")?;
-    let uri = uri.split('&').next()?.strip_prefix("http%3A%2F%2F")?;
-    let (host, rest) = uri.split_once("%3A")?;
-    if !["127.0.0.1", "localhost"].contains(&host) {
-        return None;
-    }
-    rest.split(|symbol: char| !symbol.is_ascii_digit()).next()?.parse().ok()
-}
-
-/// Waits for the login's end; `None` after Ctrl-C.
-fn wait(
-    client: &mut Client,
-    login: &LoginStartResult,
-    interrupt: &Interrupt,
-) -> Result<Option<LoginCompleted>, Failure> {
-    let left = Duration::from_secs(login.expires_at.saturating_sub(words::unix_now()));
-    let deadline = Instant::now() + left.min(LONGEST) + GRACE;
-    loop {
-        match client.wait(Some(deadline), Some(interrupt.as_source()))? {
-            Waited::Woken => return Ok(None),
-            Waited::TimedOut => return Err(failed("could not sign in: nobody came back in time").into()),
-            Waited::Notification(incoming) => {
-                if let Some(completed) = completed(&incoming)?
-                    && completed.login_id == login.login_id
-                {
-                    return Ok(Some(completed));
+impl Waiting<'_> {
+    /// Waits for the login's end; `None` after Ctrl-C.
+    fn end(&mut self) -> Result<Option<LoginCompleted>, Failure> {
+        let began = Instant::now();
+        loop {
+            let left = Duration::from_secs(self.login.expires_at.saturating_sub(words::unix_now())) + GRACE;
+            let deadline = (Instant::now() + left).min(began + LONGEST);
+            match self.client.wait(Some(deadline), Some(self.interrupt.as_source()))? {
+                Waited::Woken if self.interrupt.happened() => {
+                    self.close_prompt()?;
+                    return Ok(None);
                 }
+                Waited::Woken => self.pasted()?,
+                Waited::TimedOut => {
+                    self.close_prompt()?;
+                    return Err(failed("could not sign in: nobody came back in time").into());
+                }
+                Waited::Notification(incoming) if incoming.method == LOGIN_COMPLETED => {
+                    let completed: LoginCompleted = incoming.read()?;
+                    if completed.login_id == self.login.login_id {
+                        self.close_prompt()?;
+                        return Ok(Some(completed));
+                    }
+                }
+                Waited::Notification(incoming) if incoming.method == LOGIN_UPDATED => {
+                    let now = incoming.read::<LoginUpdated>()?.login;
+                    if now.login_id == self.login.login_id {
+                        self.updated(now)?;
+                    }
+                }
+                Waited::Notification(_) => {}
             }
         }
     }
-}
 
-fn completed(incoming: &Incoming) -> Result<Option<LoginCompleted>, WireError> {
-    if incoming.method != LOGIN_COMPLETED {
-        return Ok(None);
+    /// Says what has changed. A prompt on the screen is put below it.
+    fn updated(&mut self, now: LoginStartResult) -> Result<(), Failure> {
+        let before = std::mem::replace(&mut self.login, now);
+        let lines = show::changes(&before, &self.login);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let prompted = self.close_prompt()?;
+        for line in lines {
+            self.context.output.say(&line)?;
+        }
+        if prompted { self.prompt() } else { Ok(()) }
     }
-    incoming.read().map(Some)
+
+    /// Sends on what was pasted, if anything was; asks again when it led to nothing.
+    fn pasted(&mut self) -> Result<(), Failure> {
+        let Some(text) = self.prompt.as_mut().and_then(Prompt::line) else { return Ok(()) };
+        if text.trim().is_empty() {
+            return self.prompt();
+        }
+        let params = LoginPasteParams { login_id: self.login.login_id.clone(), text: Pasted(text) };
+        let Err(error) = self.client.call::<LoginPaste>(&params) else { return Ok(()) };
+        // Of a login that has ended the daemon tells the end by itself.
+        let pending = self.client.call::<Read>(&ReadParams { probe: false })?.pending_login;
+        if pending.is_none_or(|pending| pending.login_id != self.login.login_id) {
+            return Ok(());
+        }
+        self.context.output.say(&error.message)?;
+        self.prompt()
+    }
+
+    /// Asks for a paste while that is of use.
+    fn prompt(&mut self) -> Result<(), Failure> {
+        if !show::can_paste(&self.login) {
+            return Ok(());
+        }
+        let prompt = match &mut self.prompt {
+            Some(prompt) => prompt,
+            none => none.insert(Prompt::new(&self.interrupt)?),
+        };
+        // First the silence: what is typed while the prompt is being written must not be seen either.
+        prompt.open()?;
+        Ok(self.context.output.err(show::PROMPT)?)
+    }
+
+    /// The terminal is as it was, and the cursor at the beginning of a line. Whether it was not.
+    fn close_prompt(&mut self) -> Result<bool, Failure> {
+        let was_open = self.prompt.as_mut().is_some_and(Prompt::close);
+        if was_open {
+            self.context.output.say("")?;
+        }
+        Ok(was_open)
+    }
 }
 
 fn failed(message: &str) -> WireError {
     WireError::daemon(ErrorCode::LoginFailed, Retry::Safe, message).next(NextStep::Login)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_port_to_forward_is_the_one_in_the_link() {
-        for (url, port) in [
-            (
-                "https://a/oauth/authorize?redirect_uri=http%3A%2F%2F127.0.0.1%3A1457%2Fauth%2Fcallback&x=1",
-                Some(1457),
-            ),
-            ("https://a/oauth/authorize?x=1&redirect_uri=http%3A%2F%2Flocalhost%3A1455", Some(1455)),
-            ("https://a/oauth/authorize?redirect_uri=http%3A%2F%2Felsewhere%3A9", None),
-            ("https://a/oauth/authorize?state=localhost%3A9", None),
-            ("https://a/oauth/authorize?redirect_uri=https%3A%2F%2Felsewhere&y=localhost%3A9", None),
-        ] {
-            assert_eq!(callback_port(url), port, "{url}");
-        }
-    }
 }

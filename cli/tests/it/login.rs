@@ -11,12 +11,30 @@ use crate::rig::{PATIENCE, Place, Running, Session, script};
 const LINK: &str = "https://auth.openai.com/oauth/authorize?redirect_uri=http%3A%2F%2F127.0.0.1%3A1457%2Fauth%2Fcallback&state=s";
 
 fn login(browser_opened: bool) -> Value {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    json!({ "loginId": "l", "authUrl": LINK, "expiresAt": now + 300, "browserOpened": browser_opened })
+    login_with(&json!({ "browserOpened": browser_opened }))
+}
+
+/// A pending login with these fields changed.
+fn login_with(fields: &Value) -> Value {
+    let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 300;
+    let mut login = json!({
+        "loginId": "l", "authUrl": LINK, "expiresAt": end, "browserOpened": false, "browserNote": null,
+        "redirectPort": 1455, "portNote": null, "linkExpiresAt": end, "device": null, "deviceNote": null,
+        "place": "desktop", "step": "waiting",
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        login[name] = value.clone();
+    }
+    login
 }
 
 /// Answers `account/read` and `account/login/start`; gives whether a browser was asked for.
 fn begin(session: &mut Session, status: &str, pending: &Value, browser_opened: bool) -> Value {
+    begin_with(session, status, pending, &json!({ "browserOpened": browser_opened }))["openBrowser"].clone()
+}
+
+/// The same for a login with these fields changed; gives the parameters.
+fn begin_with(session: &mut Session, status: &str, pending: &Value, fields: &Value) -> Value {
     let request = session.request("account/read");
     session.reply(
         &request,
@@ -24,8 +42,8 @@ fn begin(session: &mut Session, status: &str, pending: &Value, browser_opened: b
                 "credentialFile": "/a", "pendingLogin": pending, "probe": null }),
     );
     let request = session.request("account/login/start");
-    session.reply(&request, login(browser_opened));
-    request.params["openBrowser"].clone()
+    session.reply(&request, login_with(fields));
+    request.params
 }
 
 fn complete(session: &mut Session, login_id: &str, account: &Value, error: &Value) {
@@ -55,14 +73,18 @@ fn without_a_browser_the_link_is_alone_on_standard_output() {
         printed.send(()).unwrap();
         let ran = running.finish();
         assert_eq!((ran.code(), ran.stdout.as_str()), (0, ""));
-        assert!(ran.stderr.ends_with("\nsigned in as ada@example.com (Plus)\n"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.ends_with("\nsigned in as ada@example.com (Plus), workspace acc\n"),
+            "{}",
+            ran.stderr
+        );
         daemon.done();
     }
 }
 
 #[test]
 fn with_a_browser_everything_goes_to_standard_error_the_link_too() {
-    for (opened, told) in [(true, "has just opened"), (false, "no browser could be opened")] {
+    for (opened, told) in [(true, "a browser has opened"), (false, "open this link to sign in")] {
         let place = Place::new();
         let daemon = place.daemon(vec![script(move |mut session| {
             assert_eq!(begin(&mut session, "authenticated", &Value::Null, opened), json!(true));
@@ -80,10 +102,13 @@ fn over_ssh_the_port_to_forward_is_named() {
     let place = Place::new();
     let daemon = place.daemon(vec![script(|mut session| {
         assert_eq!(session.hello.env["SSH_CONNECTION"], "a 1 b 2");
-        begin(&mut session, "not_authenticated", &Value::Null, false);
+        let over_ssh =
+            json!({ "place": "ssh", "redirectPort": 1457, "browserNote": "this session has no screen" });
+        begin_with(&mut session, "not_authenticated", &Value::Null, &over_ssh);
         complete(&mut session, "l", &ada(), &Value::Null);
     })]);
     let ran = Running::start(place.command(&["login"]).env("SSH_CONNECTION", "a 1 b 2")).finish();
+    assert!(ran.stderr.starts_with("no browser was opened: this session has no screen\n"), "{}", ran.stderr);
     assert!(ran.stderr.contains("ssh -L 1457:127.0.0.1:1457"), "{}", ran.stderr);
     daemon.done();
 }

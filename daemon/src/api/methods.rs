@@ -6,6 +6,7 @@ use codex_oauth_proto::{ErrorCode, NextStep, WireError};
 use serde_json::Value;
 
 use super::{ApiSession, params};
+use crate::secret::Secret;
 use crate::service::{Question, TurnEvent};
 use crate::session::draining;
 use crate::shutdown::Phase;
@@ -23,6 +24,13 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
         account::LoginStart::NAME => return login_start(api, id, given).await,
         account::LoginCancel::NAME => match params::<account::LoginCancel>(given) {
             Ok(params) => encode(service.login_cancel(&params.login_id).await.map(|()| Empty {})),
+            Err(error) => Err(error),
+        },
+        account::LoginPaste::NAME => match params::<account::LoginPaste>(given) {
+            Ok(params) => {
+                let text = Secret::new(params.text.0);
+                encode(service.login_paste(&params.login_id, text).await.map(|()| Empty {}))
+            }
             Err(error) => Err(error),
         },
         account::Logout::NAME => encode(service.logout().await),
@@ -55,18 +63,27 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
 
 async fn login_start(api: &ApiSession, id: Option<Value>, given: Value) {
     let started = match params::<account::LoginStart>(given) {
-        Ok(params) => api.server.service.login_start(params.open_browser.then(|| api.session.env())).await,
+        Ok(params) => api.server.service.login_start(params, api.session.env()).await,
         Err(error) => Err(error),
     };
-    let started = match started {
+    let mut login = match started {
         Ok(started) => started,
         Err(error) => return api.respond(id, Err(error)).await,
     };
-    let login_id = started.login_id.clone();
-    api.respond(id, encode(Ok(started))).await;
-    tokio::select! {
-        () = api.session.over.cancelled() => {}
-        ended = api.server.service.login_ended(&login_id) => api.notify(account::LOGIN_COMPLETED, &ended).await,
+    api.respond(id, encode(Ok(login.clone()))).await;
+    loop {
+        let changed = tokio::select! {
+            () = api.session.over.cancelled() => return,
+            changed = api.server.service.login_changed(&login) => changed,
+        };
+        match changed {
+            Ok(changed) => {
+                let told = account::LoginUpdated { login: changed };
+                api.notify(account::LOGIN_UPDATED, &told).await;
+                login = told.login;
+            }
+            Err(ended) => return api.notify(account::LOGIN_COMPLETED, &ended).await,
+        }
     }
 }
 

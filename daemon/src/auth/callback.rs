@@ -27,10 +27,12 @@ use tokio_util::sync::CancellationToken;
 use crate::secret::Secret;
 
 mod page;
+mod query;
 mod request;
 
 pub(super) use page::Page;
-pub use request::Denial;
+pub use query::Denial;
+pub(super) use query::{Query, is_state};
 pub(super) use request::{Expected, PATH};
 
 /// Request line and headers. A code is a few hundred bytes, cookies of other loopback servers may come along.
@@ -47,12 +49,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// None of the ports could be had.
 #[derive(Debug, thiserror::Error)]
 #[error("could not listen for the browser on any of the ports {}", list(ports))]
-pub struct PortsBusy {
+pub(super) struct PortsBusy {
     /// The ports that were tried, in order.
-    pub ports: Vec<u16>,
+    ports: Vec<u16>,
     /// Why the last one failed.
     #[source]
-    pub source: io::Error,
+    source: io::Error,
 }
 
 /// Bound sockets that nobody accepts from yet.

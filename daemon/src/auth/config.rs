@@ -21,6 +21,8 @@ pub struct AuthConfig {
     pub client_id: String,
     /// Ports for the login's redirect, the first free one is taken. The issuer knows which are allowed (WIRE §2.2).
     pub callback_ports: Vec<u16>,
+    /// Only these workspaces may sign in (WIRE §2.5); none named, any may.
+    pub workspaces: Vec<String>,
     /// `originator` of the authorize URL and of the refresh: our own name.
     pub originator: String,
     /// User-Agent of the refresh: our own.

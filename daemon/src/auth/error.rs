@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::callback::PortsBusy;
 use super::issuer::IssuerError;
 use super::refresh::{End, Refusal};
 use super::store::StoreError;
@@ -104,9 +103,6 @@ pub enum AuthError {
         /// The file.
         path: PathBuf,
     },
-    /// No port for the login's redirect was free.
-    #[error(transparent)]
-    PortsBusy(#[from] Arc<PortsBusy>),
     /// There is no such login to cancel: never started, or ended.
     #[error("could not cancel the login `{login_id}`: it is not pending")]
     NoSuchLogin {

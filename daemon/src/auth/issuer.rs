@@ -1,4 +1,4 @@
-//! The exchanges with the OAuth issuer: code, refresh, revoke (WIRE §2.3, §5.1, §5.5).
+//! The exchanges with the OAuth issuer: code, refresh, revoke, device code (WIRE §2.3, §3, §5.1, §5.5).
 //!
 //! Each uses a client of its own, so a fresh connection: nothing can be sent twice because a pooled connection was
 //! found dead, and a failure to connect proves that nothing was sent.
@@ -18,6 +18,10 @@ use super::{AuthConfig, form};
 use crate::http_client;
 use crate::limits::Limits;
 use crate::secret::Secret;
+
+mod device;
+
+pub(super) use device::Poll;
 
 /// A token answer has three JWTs, some KiB; the rest of a longer one is not read.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
@@ -58,6 +62,13 @@ pub enum IssuerError {
         /// The first field that is missing.
         missing: &'static str,
     },
+}
+
+impl IssuerError {
+    /// Whether the same question may be answered later: nothing that the issuer decided.
+    pub(super) const fn may_pass(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Broken(_) | Self::Status { status: 500.., .. })
+    }
 }
 
 /// How a refresh failed; decides what may be done next.

@@ -1,106 +1,51 @@
-//! Signing in with a browser (WIRE §2): one pending login at a time, whoever asks for it.
+//! Signing in (WIRE §2, §3): one pending login at a time, whoever asks for it, and three ways through it that race.
 //!
-//! The login runs in a task of its own: it outlives the session that started it, ends with [`Limits::login`], and leaves
-//! the old login in force until the new one is on disk. The browser is told how it ended after it has ended.
+//! The link, whose browser comes back to loopback; the same link from a browser elsewhere, whose last address is pasted;
+//! a device code. The first way that leads to tokens wins and the others end. The login runs in a task of its own: it
+//! outlives the session that started it, each way has its own end, and the old login stays in force until the new one is
+//! proven and on disk.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::callback::{self, Denial, Listeners, Page, Redirect};
-use super::claims::Claims;
+use super::callback::{self, Listeners};
 use super::config::AuthConfig;
-use super::credentials::{Binding, Credentials, OwnGrant};
+use super::credentials::Binding;
 use super::error::AuthError;
 use super::form;
-use super::issuer::{Issuer, IssuerError, Tokens};
+use super::issuer::Issuer;
 use super::pkce::{self, Pkce};
-use super::store::{Store, StoreError};
+use super::store::Store;
 use crate::limits::Limits;
 use crate::secret::Secret;
 use crate::task;
 
+mod attempt;
+mod device;
+mod error;
+mod paste;
+mod proof;
+mod state;
+
+pub use device::DeviceError;
+pub use error::{LoginError, PasteError};
+pub use proof::{Proof, Prover};
+pub use state::{Device, DeviceCode, LoginState, PendingLogin, Step, Who};
+
+pub(super) use attempt::chain;
+
+use attempt::{Ask, Attempt};
+
 /// What is needed to know the account and to refresh; nothing that acts for the person elsewhere.
 const SCOPE: &str = "openid profile email offline_access";
-
-/// A login that waits for the browser.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingLogin {
-    /// Names this login in `login_cancel` and in [`LoginState`].
-    pub login_id: String,
-    /// To be opened in a browser on this machine.
-    pub authorize_url: String,
-    /// Where the browser comes back to, on loopback. Over SSH this port has to be forwarded.
-    pub redirect_port: u16,
-    /// When the link stops working.
-    pub expires_at: SystemTime,
-}
-
-/// Who signed in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Who {
-    /// From the id token.
-    pub email: Option<String>,
-    /// `plus`, `pro`, ... as the issuer spells it.
-    pub plan: Option<String>,
-    /// The ChatGPT account.
-    pub account_id: String,
-}
-
-/// How the latest login of this process stands.
-#[derive(Clone, Debug, Default)]
-pub enum LoginState {
-    /// None was started.
-    #[default]
-    Idle,
-    /// The link waits for a browser.
-    Pending(PendingLogin),
-    /// The new login is on disk.
-    Succeeded {
-        /// Which login.
-        login_id: String,
-        /// Who signed in.
-        who: Who,
-    },
-    /// The old login, if any, is still in force.
-    Failed {
-        /// Which login.
-        login_id: String,
-        /// Why.
-        reason: LoginError,
-    },
-}
-
-/// Why a login came to nothing.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoginError {
-    /// The person or the issuer said no (RFC 6749 §4.1.2.1).
-    #[error("could not sign in: {0}")]
-    Denied(Denial),
-    /// Nobody came back in time.
-    #[error("could not sign in: the link was not used in time")]
-    TimedOut,
-    /// Cancelled by a client, a logout or the end of the daemon.
-    #[error("could not sign in: the login was cancelled")]
-    Cancelled,
-    /// The issuer did not give tokens for the code.
-    #[error("could not exchange the authorization code")]
-    Exchange(#[source] Arc<IssuerError>),
-    /// The tokens name no account to work with.
-    #[error("could not sign in: the issuer's tokens name no ChatGPT account")]
-    NoAccount,
-    /// The new login could not be written.
-    #[error("could not save the login")]
-    Store(#[source] Arc<StoreError>),
-    /// A task of this daemon failed; its log has more.
-    #[error("could not sign in: the login task failed")]
-    Internal,
-}
+/// Requests to the task of a login: a person pastes one text at a time.
+const MOST_ASKS: usize = 4;
 
 /// Starts, shares and ends logins.
 #[derive(Debug)]
@@ -113,25 +58,17 @@ struct Inner {
     store: Arc<Store>,
     issuer: Arc<Issuer>,
     tracker: TaskTracker,
-    life: Duration,
+    limits: Limits,
     state: watch::Sender<LoginState>,
     slot: Mutex<Slot>,
 }
 
+/// Of the login that [`Inner::state`] calls pending.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Of the login that [`Inner::state`] calls pending.
     cancel: CancellationToken,
+    asks: Option<mpsc::Sender<Ask>>,
     closed: bool,
-}
-
-/// What only the task of a login knows.
-struct Attempt {
-    login_id: String,
-    pkce: Pkce,
-    state: Secret,
-    redirect_uri: String,
-    cancel: CancellationToken,
 }
 
 /// Publishes the end of a login, also when its task panics.
@@ -152,31 +89,75 @@ impl Logins {
         limits: &Limits,
     ) -> Self {
         let (state, _) = watch::channel(LoginState::Idle);
-        let slot = Mutex::default();
-        Self(Arc::new(Inner { config, ours, store, issuer, tracker, life: limits.login, state, slot }))
+        let (limits, slot) = (limits.clone(), Mutex::default());
+        Self(Arc::new(Inner { config, ours, store, issuer, tracker, limits, state, slot }))
     }
 
-    /// The pending login, or a new one.
-    pub(super) async fn start(&self) -> Result<PendingLogin, AuthError> {
+    /// The pending login, or a new one that `prove` has to accept before it is written.
+    pub(super) async fn start(&self, prove: Prover) -> Result<PendingLogin, AuthError> {
         // Before a person is sent to a browser: what cannot be written need not be begun.
         self.0.store.check_login().await?;
-        self.0.start()
+        self.0.start(prove)
+    }
+
+    /// Opens the way of a device code unless it is open, and waits until it is known whether there is one.
+    pub(super) async fn offer_device(&self, login_id: &str) -> Result<PendingLogin, AuthError> {
+        let mut state = self.0.state.subscribe();
+        {
+            let slot = self.0.slot.lock();
+            let open = match &*state.borrow() {
+                LoginState::Pending(pending) if pending.login_id == login_id => pending.device.is_open(),
+                _ => return Err(no_such_login(login_id)),
+            };
+            // A full mailbox holds somebody's paste, and the question is asked again with the next call.
+            if !open && slot.asks.as_ref().is_some_and(|asks| asks.try_send(Ask::Device).is_ok()) {
+                self.0.change(|pending| pending.device = Device::Asking);
+            }
+        }
+        let asking = |state: &LoginState| {
+            matches!(state, LoginState::Pending(pending)
+            if pending.login_id == login_id && pending.device == Device::Asking)
+        };
+        match state.wait_for(|state| !asking(state)).await.as_deref() {
+            Ok(LoginState::Pending(pending)) if pending.login_id == login_id => Ok(pending.clone()),
+            _ => Err(no_such_login(login_id)),
+        }
+    }
+
+    /// Ends the pending login `login_id` with what a person copied out of the browser, and waits for its end. A text that
+    /// does not lead to tokens leaves the login pending.
+    pub(super) async fn paste(&self, login_id: &str, text: Secret) -> Result<(), PasteError> {
+        let (reply, ended) = oneshot::channel();
+        let asks = self.0.asks_of(login_id).ok_or(PasteError::NotPending)?;
+        asks.try_send(Ask::Paste { text, reply }).map_err(|error| match error {
+            TrySendError::Full(_) => PasteError::Busy,
+            TrySendError::Closed(_) => PasteError::NotPending,
+        })?;
+        // The task drops what it has not read when another way has won.
+        let ended = ended.await.unwrap_or(Err(PasteError::NotPending));
+        if !matches!(&ended, Err(error) if error.leaves_login_pending()) {
+            let mut state = self.0.state.subscribe();
+            // The sender lives as long as `self`.
+            let _ended = state.wait_for(|state| !state.is_pending(login_id)).await.is_ok();
+        }
+        ended
     }
 
     /// Ends the pending login named `login_id` and waits for its end.
     pub(super) async fn cancel(&self, login_id: &str) -> Result<(), AuthError> {
-        let not_pending = || AuthError::NoSuchLogin { login_id: login_id.to_owned() };
         let mut state = self.0.state.subscribe();
         {
             let slot = self.0.slot.lock();
             if !state.borrow().is_pending(login_id) {
-                return Err(not_pending());
+                return Err(no_such_login(login_id));
             }
             slot.cancel.cancel();
         }
         match state.wait_for(|state| !state.is_pending(login_id)).await.as_deref() {
             // It was being written already.
-            Ok(LoginState::Succeeded { login_id: ended, .. }) if ended == login_id => Err(not_pending()),
+            Ok(LoginState::Succeeded { login_id: ended, .. }) if ended == login_id => {
+                Err(no_such_login(login_id))
+            }
             _ => Ok(()),
         }
     }
@@ -205,14 +186,8 @@ impl Logins {
     }
 }
 
-impl LoginState {
-    fn is_pending(&self, login_id: &str) -> bool {
-        matches!(self, Self::Pending(pending) if pending.login_id == login_id)
-    }
-}
-
 impl Inner {
-    fn start(self: &Arc<Self>) -> Result<PendingLogin, AuthError> {
+    fn start(self: &Arc<Self>, prove: Prover) -> Result<PendingLogin, AuthError> {
         let mut slot = self.slot.lock();
         if slot.closed {
             return Err(AuthError::Closed);
@@ -220,42 +195,59 @@ impl Inner {
         if let LoginState::Pending(pending) = &*self.state.borrow() {
             return Ok(pending.clone());
         }
-        let listeners = Listeners::bind(&self.config.callback_ports).map_err(Arc::new)?;
+        let (listeners, port_note) = match Listeners::bind(&self.config.callback_ports) {
+            Ok(listeners) => (Some(listeners), None),
+            Err(busy) => {
+                tracing::warn!(error = &busy as &dyn std::error::Error, "no browser can come back");
+                (None, Some(chain(&busy)))
+            }
+        };
+        let redirect_port = listeners.as_ref().map(Listeners::port);
+        // Without a listener the browser's last page fails, and its address is what can be pasted.
+        let port = redirect_port.or(self.config.callback_ports.first().copied()).unwrap_or_default();
         let attempt = Attempt {
             login_id: pkce::random_id(),
             pkce: Pkce::generate(),
             state: pkce::random_state(),
-            redirect_uri: format!("http://127.0.0.1:{}{}", listeners.port(), callback::PATH),
+            redirect_uri: format!("http://127.0.0.1:{port}{}", callback::PATH),
             cancel: CancellationToken::new(),
+            prove,
         };
         let pending = PendingLogin {
             login_id: attempt.login_id.clone(),
             authorize_url: self.authorize_url(&attempt),
-            redirect_port: listeners.port(),
-            expires_at: SystemTime::now() + self.life,
+            redirect_port,
+            port_note,
+            link_until: SystemTime::now() + self.limits.login,
+            device: Device::Absent,
+            step: Step::Waiting,
         };
-        tracing::info!(
-            login_id = pending.login_id,
-            port = pending.redirect_port,
-            "a login waits for the browser"
-        );
-        slot.cancel = attempt.cancel.clone();
+        tracing::info!(login_id = pending.login_id, port = redirect_port, "a login waits for its person");
+        let (asks, asked) = mpsc::channel(MOST_ASKS);
+        (slot.cancel, slot.asks) = (attempt.cancel.clone(), Some(asks));
         self.state.send_replace(LoginState::Pending(pending.clone()));
         drop(slot);
 
         let publish = Publish { inner: Arc::clone(self), login_id: attempt.login_id.clone(), result: None };
         task::spawn(&self.tracker, "login", async move {
-            let result = publish.inner.run(&attempt, listeners).await;
+            let result = publish.inner.run(&attempt, listeners, asked).await;
             publish.with(result);
         });
         Ok(pending)
     }
 
+    /// The mailbox of the login `login_id`, while it is pending.
+    fn asks_of(&self, login_id: &str) -> Option<mpsc::Sender<Ask>> {
+        let slot = self.slot.lock();
+        if self.state.borrow().is_pending(login_id) { slot.asks.clone() } else { None }
+    }
+
     /// WIRE §2.1, in its order.
     fn authorize_url(&self, attempt: &Attempt) -> String {
-        let query = form::encode(&[
+        let workspaces = self.config.workspaces.join(",");
+        let mut fields = vec![
             ("response_type", "code"),
-            ("client_id", &self.config.client_id),
+            ("client_id", &*self.config.client_id),
             ("redirect_uri", &attempt.redirect_uri),
             ("code_challenge", &attempt.pkce.challenge),
             ("code_challenge_method", "S256"),
@@ -264,65 +256,23 @@ impl Inner {
             ("id_token_add_organizations", "true"),
             ("codex_cli_simplified_flow", "true"),
             ("originator", &self.config.originator),
-        ]);
-        format!("{}/oauth/authorize?{query}", self.config.issuer)
-    }
-
-    async fn run(&self, attempt: &Attempt, listeners: Listeners) -> Result<Who, LoginError> {
-        let stop = CancellationToken::new();
-        // Also when this future is dropped or panics: a port must not stay bound.
-        let _stop_at_end = stop.clone().drop_guard();
-        let (first, redirect) = oneshot::channel();
-        let expected = callback::Expected {
-            port: listeners.port(),
-            state: attempt.state.clone(),
-            issuer: self.config.issuer.clone(),
-        };
-        let server = callback::serve(listeners, expected, first, stop.clone());
-        let server = task::spawn(&self.tracker, "login callback", server);
-
-        let result = tokio::select! {
-            biased;
-            () = attempt.cancel.cancelled() => Err(LoginError::Cancelled),
-            redirect = tokio::time::timeout(self.life, redirect) => match redirect {
-                Ok(Ok(redirect)) => self.finish(attempt, redirect).await,
-                Ok(Err(_)) => Err(LoginError::Internal),
-                Err(_) => Err(LoginError::TimedOut),
-            },
-        };
-        stop.cancel();
-        if server.await.is_err() {
-            tracing::error!("the callback server was cut off");
+        ];
+        if !workspaces.is_empty() {
+            fields.push(("allowed_workspace_id", &workspaces));
         }
-        result
+        format!("{}/oauth/authorize?{}", self.config.issuer, form::encode(&fields))
     }
 
-    async fn finish(&self, attempt: &Attempt, redirect: Redirect) -> Result<Who, LoginError> {
-        let result = match redirect.code {
-            Ok(code) => self.sign_in(attempt, &code).await,
-            Err(denial) => Err(LoginError::Denied(denial)),
-        };
-        let page = match &result {
-            Ok(who) => Page::SignedIn { email: who.email.clone() },
-            Err(error) => Page::Failed { reason: chain(error) },
-        };
-        if redirect.reply.send(page).is_err() {
-            tracing::debug!("the browser did not wait for the end of the login");
-        }
-        result
-    }
-
-    async fn sign_in(&self, attempt: &Attempt, code: &Secret) -> Result<Who, LoginError> {
-        let exchange = self.issuer.exchange(code, &attempt.redirect_uri, &attempt.pkce.verifier);
-        let tokens = tokio::select! {
-            biased;
-            () = attempt.cancel.cancelled() => return Err(LoginError::Cancelled),
-            tokens = exchange => tokens.map_err(|error| LoginError::Exchange(Arc::new(error)))?,
-        };
-        let login = credentials(tokens, self.ours.clone(), SystemTime::now())?;
-        self.store.replace(&login).await.map_err(|error| LoginError::Store(Arc::new(error)))?;
-        let Claims { email, plan, .. } = login.claims();
-        Ok(Who { email, plan, account_id: login.account_id })
+    /// Changes what is known of the pending login. Its task, and whoever holds the slot, are the only callers.
+    fn change(&self, change: impl FnOnce(&mut PendingLogin)) {
+        self.state.send_if_modified(|state| match state {
+            LoginState::Pending(pending) => {
+                let before = pending.clone();
+                change(pending);
+                *pending != before
+            }
+            _ => false,
+        });
     }
 }
 
@@ -349,23 +299,8 @@ impl Drop for Publish {
     }
 }
 
-fn credentials(tokens: Tokens, bound: Binding, now: SystemTime) -> Result<Credentials, LoginError> {
-    let incomplete = |missing| LoginError::Exchange(Arc::new(IssuerError::Incomplete { missing }));
-    let access_token = tokens.access.ok_or_else(|| incomplete("access_token"))?;
-    let refresh_token = tokens.refresh.ok_or_else(|| incomplete("refresh_token"))?;
-    let id_token = tokens.id.ok_or_else(|| incomplete("id_token"))?;
-    let access = Claims::of(&access_token);
-    let ends = tokens.expires_in.and_then(|lifetime| now.checked_add(lifetime));
-    let expires_at = access.expires_at.or(ends);
-    let account_id = Claims::of(&id_token).or(access).account_id.ok_or(LoginError::NoAccount)?;
-    let own = OwnGrant { refresh_token, bound, obtained_at: Some(now), last_refresh: None, renewals: 0 };
-    Ok(Credentials { access_token, id_token: Some(id_token), expires_at, account_id, own: Some(own) })
-}
-
-/// The error with its causes, in a line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+fn no_such_login(login_id: &str) -> AuthError {
+    AuthError::NoSuchLogin { login_id: login_id.to_owned() }
 }
 
 #[cfg(test)]

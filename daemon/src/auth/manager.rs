@@ -12,7 +12,7 @@ use super::error::{AuthError, NotRefreshable};
 use super::freshness::{Freshness, KeepFresh};
 use super::issuer::{Issuer, IssuerError};
 use super::journal::{Entry, Journal};
-use super::login::{LoginState, Logins, PendingLogin};
+use super::login::{LoginState, Logins, PasteError, PendingLogin, Prover};
 use super::refresh::Urgency;
 use super::refresher::{Next, Refresher};
 use super::seams::{Clock, Seams};
@@ -21,6 +21,7 @@ use super::store::Store;
 use crate::fsx::Reread;
 use crate::grant::Grant;
 use crate::limits::Limits;
+use crate::secret::Secret;
 use crate::task;
 
 /// Looks at the file in one call: the first, one after a refresh, and as many again for other programs that write it.
@@ -149,10 +150,22 @@ impl TokenManager {
         self.0.status().await
     }
 
-    /// Starts a login in the browser, or returns the one that is pending: there is one link at a time, whoever asks.
-    /// Opens no browser. The old login stays in force until the new one is written.
-    pub async fn login_start(&self) -> Result<PendingLogin, AuthError> {
-        self.0.logins.start().await
+    /// Starts a login, or returns the one that is pending: there is one link at a time, whoever asks. Opens no browser.
+    /// The old login stays in force until the new one is proven by `prove` and written.
+    pub async fn login_start(&self, prove: Prover) -> Result<PendingLogin, AuthError> {
+        self.0.logins.start(prove).await
+    }
+
+    /// Opens the way of a device code in a pending login, unless it is open; returns when it is known whether there is
+    /// one ([`PendingLogin::device`]).
+    pub async fn login_offer_device(&self, login_id: &str) -> Result<PendingLogin, AuthError> {
+        self.0.logins.offer_device(login_id).await
+    }
+
+    /// Ends a pending login with the address that a browser ended at, or the code in it; returns when it is over. A text
+    /// that leads to nothing leaves the login pending.
+    pub async fn login_paste(&self, login_id: &str, text: Secret) -> Result<(), PasteError> {
+        self.0.logins.paste(login_id, text).await
     }
 
     /// Ends a pending login; returns when its port is free again.

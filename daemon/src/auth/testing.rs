@@ -71,6 +71,7 @@ pub(super) fn config(issuer: &str, file: PathBuf) -> AuthConfig {
         backend_origin: issuer.to_owned(),
         client_id: "app_TEST".to_owned(),
         callback_ports: vec![0],
+        workspaces: Vec::new(),
         originator: "codex_oauth".to_owned(),
         user_agent: "codex-oauth/test".to_owned(),
         extra_roots: Vec::new(),

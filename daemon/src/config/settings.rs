@@ -71,6 +71,16 @@ impl<'a> Settings<'a> {
         text
     }
 
+    /// Names parted by commas; none need be given.
+    pub(super) fn names(&mut self, key: Key, file: Option<String>) -> Vec<String> {
+        let given = self.variable(key).map(|text| (text, Source::Environment));
+        let given = given.or_else(|| file.map(|text| (text, Source::File)));
+        let source = given.as_ref().map_or(Source::Default, |(_, source)| *source);
+        self.note(key, given.as_ref().map(|(text, _)| text.as_str()), source);
+        let text = given.map(|(text, _)| text).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
     /// An address.
     pub(super) fn url(
         &mut self,

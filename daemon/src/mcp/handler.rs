@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use codex_oauth_proto::people::words;
+use codex_oauth_proto::people::{self, words};
 use codex_oauth_proto::{BUILD, Surface, WireError};
 use parking_lot::Mutex;
 use rmcp::handler::server::ServerHandler;
@@ -123,7 +123,9 @@ impl Handler {
                     () = sleep_until(began + self.server.limits.login_wait) => break,
                     _ = tick.tick() => {
                         let waited = began.elapsed();
-                        let message = format!("waiting for the browser, {}", words::duration(waited));
+                        let login = service.login_pending().unwrap_or_else(|| login.clone());
+                        let what = people::login::waiting(&login, words::unix_now());
+                        let message = format!("{what}, {}", words::duration(waited));
                         progress.set(message, service::millis(waited));
                     }
                     () = progress.show() => {}

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use codex_oauth_proto::WireError;
-use codex_oauth_proto::api::account::LoginStartResult;
+use codex_oauth_proto::api::account::{LoginCompleted, LoginStartParams, LoginStartResult};
+use codex_oauth_proto::{WireError, people};
 use rmcp::RoleServer;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomNotification, ElicitRequest,
@@ -36,7 +36,9 @@ impl Handler {
         if let Some(login_id) = request.request_state {
             return self.login_answered(&login_id).await;
         }
-        let login = service.login_start(Some(self.session.env())).await?;
+        let login = service
+            .login_start(LoginStartParams { open_browser: true, device: None }, self.session.env())
+            .await?;
         let shows_urls = context
             .client_capabilities()
             .and_then(|capabilities| capabilities.elicitation)
@@ -70,11 +72,14 @@ impl Handler {
     async fn login_answered(&self, login_id: &str) -> Result<CallToolResponse, WireError> {
         let service = &self.server.service;
         let ended = tokio::time::timeout(ALMOST_DONE, service.login_ended(login_id)).await;
-        match ended.map(|ended| (ended.account, ended.error)) {
-            Ok((_, Some(error))) => Err(error),
-            Ok((account, None)) => Ok(CallToolResult::success(render::signed_in_as(account.as_ref())).into()),
+        match ended {
+            Ok(LoginCompleted { error: Some(error), .. }) => Err(error),
+            Ok(LoginCompleted { account, note, .. }) => {
+                let text = render::signed_in_as(account.as_ref(), note.as_deref());
+                Ok(CallToolResult::success(text).into())
+            }
             Err(_) => {
-                let login = service.login_start(None).await?;
+                let login = service.login_start(LoginStartParams::default(), self.session.env()).await?;
                 Ok(CallToolResult::success(render::login(&login)).into())
             }
         }
@@ -100,9 +105,13 @@ async fn offer(peer: Peer<RoleServer>, service: CodexService, login: LoginStartR
 }
 
 fn elicitation(login: &LoginStartResult) -> ElicitRequest {
+    let mut message = "Sign in to Codex with your ChatGPT account".to_owned();
+    if let Some(code) = &login.device {
+        message = format!("{message}; or, in a browser anywhere, {}", people::login::device(code));
+    }
     ElicitRequest::new(ElicitRequestParams::UrlElicitationParams {
         meta: None,
-        message: "Sign in to Codex with your ChatGPT account".to_owned(),
+        message,
         url: login.auth_url.clone(),
         elicitation_id: login.login_id.clone(),
     })

@@ -6,7 +6,7 @@ use codex_oauth_proto::api::account::{
 };
 use codex_oauth_proto::api::daemon::StatusResult;
 use codex_oauth_proto::api::model::ListResult;
-use codex_oauth_proto::people::{status as page, words};
+use codex_oauth_proto::people::{login as waiting, status as page, words};
 use rmcp::model::ContentBlock;
 use serde_json::json;
 
@@ -44,22 +44,49 @@ pub(super) fn status(
     vec![ContentBlock::text(page.trim_end()), ContentBlock::text(fields.to_string())]
 }
 
-/// The link, and how to know when it is done.
+/// The ways to sign in, and how to know when it is done.
 pub(super) fn login(login: &LoginStartResult) -> Vec<ContentBlock> {
-    let opened =
-        if login.browser_opened { "A browser was opened. If it did not appear, open" } else { "Open" };
-    vec![ContentBlock::text(format!(
-        "{opened} this link in a browser on this machine and sign in with the ChatGPT account:\n{}\n\
-         The link works until {}. codex_status with wait_for_login waits for the end of the login.",
-        login.auth_url,
-        clock(login.expires_at)
-    ))]
+    let now = words::unix_now();
+    if let Some(step) = waiting::step(login.step) {
+        return vec![ContentBlock::text(format!(
+            "A login is on its way: {step}. codex_status tells its end."
+        ))];
+    }
+    let mut lines = Vec::new();
+    let mut ends = Vec::new();
+    if waiting::link_is_open(login, now) {
+        let opened =
+            if login.browser_opened { "A browser was opened. If it did not appear, open" } else { "Open" };
+        lines.push(format!(
+            "{opened} this link in a browser on this machine and sign in with the ChatGPT account:\n{}",
+            login.auth_url
+        ));
+        ends.push(format!("The link works until {}", clock(login.link_expires_at)));
+    }
+    if let Some(code) = &login.device {
+        let or = if lines.is_empty() { "In" } else { "Or, in" };
+        lines.push(format!("{or} a browser anywhere, {}.", waiting::device(code)));
+        let the = if ends.is_empty() { "The" } else { "the" };
+        ends.push(format!("{the} code works until {}", clock(code.expires_at)));
+    }
+    lines.extend(waiting::no_device(login).as_deref().map(sentence));
+    lines.extend(waiting::hint(login, Surface::ClaudeCode).as_deref().map(sentence));
+    let ends = ends.join(", ");
+    lines.push(format!("{ends}. codex_status with wait_for_login waits for the end of the login."));
+    vec![ContentBlock::text(lines.join("\n"))]
+}
+
+/// With a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }
 
 /// A login that has just ended well.
-pub(super) fn signed_in_as(account: Option<&Account>) -> Vec<ContentBlock> {
-    let who = account.and_then(|account| account.email.as_deref().or(account.account_id.as_deref()));
-    vec![ContentBlock::text(format!("Signed in as {}.", who.unwrap_or("an account without a name")))]
+pub(super) fn signed_in_as(account: Option<&Account>, note: Option<&str>) -> Vec<ContentBlock> {
+    let note = note.map(|note| format!(" {}", sentence(note))).unwrap_or_default();
+    vec![ContentBlock::text(format!("Signed in as {}.{note}", page::identity(account)))]
 }
 
 pub(super) fn logout(report: &LogoutResult) -> Vec<ContentBlock> {

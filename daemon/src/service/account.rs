@@ -1,18 +1,16 @@
-//! Who is signed in, signing in and out.
+//! Who is signed in, signing out, limits.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codex_oauth_proto::WireError;
 use codex_oauth_proto::api::account::{
-    Account, Credits, HistoryEntry, HistoryResult, LoginCompleted, LoginStartResult, LoginStatus,
-    LogoutResult, Probe, RateLimit, RateLimitWindow, RateLimitsResult, ReadResult,
+    Account, Credits, HistoryEntry, HistoryResult, LoginStatus, LogoutResult, Probe, RateLimit,
+    RateLimitWindow, RateLimitsResult, ReadResult,
 };
 use tokio::time::Instant;
 
 use super::{CodexService, Inner};
-use crate::auth::{AuthState, AuthStatus, Entry, LoginError, LoginState, PendingLogin, Revocation};
-use crate::browser;
+use crate::auth::{AuthState, AuthStatus, Entry, Revocation};
 use crate::upstream::{self, ErrorKind};
 
 /// Whether `account/read` also tries the login.
@@ -39,10 +37,7 @@ impl CodexService {
             Probing::Backend => Some(self.inner.probe().await),
         };
         let status = self.inner.tokens.status().await;
-        let pending_login = match &*self.inner.tokens.logins().borrow() {
-            LoginState::Pending(pending) => Some(shown(pending, false)),
-            _ => None,
-        };
+        let pending_login = self.login_pending();
         ReadResult {
             status: word(&status.state),
             account: account(&status),
@@ -53,57 +48,6 @@ impl CodexService {
             pending_login,
             probe,
         }
-    }
-
-    /// Starts a login or joins the pending one; opens a browser on the screen of `screen`, if one is given.
-    pub(crate) async fn login_start(
-        &self,
-        screen: Option<&BTreeMap<String, String>>,
-    ) -> Result<LoginStartResult, WireError> {
-        let joined = matches!(&*self.inner.tokens.logins().borrow(), LoginState::Pending(_));
-        let pending = self.inner.tokens.login_start().await.map_err(|error| error.to_wire())?;
-        // Whoever joins a pending login has its tab open already.
-        let opened = match screen {
-            Some(screen) if !joined => browser::open(&pending.authorize_url, screen),
-            _ => false,
-        };
-        Ok(shown(&pending, opened))
-    }
-
-    /// Waits for the end of a login.
-    pub(crate) async fn login_ended(&self, id: &str) -> LoginCompleted {
-        let mut logins = self.inner.tokens.logins();
-        let pending =
-            |state: &LoginState| matches!(state, LoginState::Pending(pending) if pending.login_id == id);
-        let state = match logins.wait_for(|state| !pending(state)).await {
-            Ok(state) => state.clone(),
-            Err(_) => LoginState::Idle,
-        };
-        let failed = |error: &LoginError| LoginCompleted {
-            login_id: id.to_owned(),
-            success: false,
-            account: None,
-            error: Some(error.to_wire()),
-        };
-        match state {
-            LoginState::Succeeded { login_id, who } if login_id == id => LoginCompleted {
-                login_id,
-                success: true,
-                account: Some(Account {
-                    account_id: Some(who.account_id),
-                    email: who.email,
-                    plan_type: who.plan,
-                }),
-                error: None,
-            },
-            LoginState::Failed { login_id, reason } if login_id == id => failed(&reason),
-            // Another login has begun since.
-            _ => failed(&LoginError::Cancelled),
-        }
-    }
-
-    pub(crate) async fn login_cancel(&self, id: &str) -> Result<(), WireError> {
-        self.inner.tokens.login_cancel(id).await.map_err(|error| error.to_wire())
     }
 
     /// Signs out, here and at the issuer.
@@ -208,15 +152,6 @@ impl Inner {
     }
 }
 
-fn shown(pending: &PendingLogin, browser_opened: bool) -> LoginStartResult {
-    LoginStartResult {
-        login_id: pending.login_id.clone(),
-        auth_url: pending.authorize_url.clone(),
-        expires_at: unix(pending.expires_at),
-        browser_opened,
-    }
-}
-
 const fn word(state: &AuthState) -> LoginStatus {
     match state {
         AuthState::NotAuthenticated => LoginStatus::NotAuthenticated,
@@ -262,6 +197,6 @@ fn limits(seen: &[upstream::RateLimit]) -> Vec<RateLimit> {
     seen.iter().map(limit).collect()
 }
 
-fn unix(time: SystemTime) -> u64 {
+pub(super) fn unix(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }

@@ -6,7 +6,7 @@ use codex_oauth_proto::connect::with_causes;
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 
 use super::summary;
-use crate::auth::{AuthError, Evidence, LoginError, StoreError};
+use crate::auth::{AuthError, Evidence, LoginError, PasteError, StoreError};
 use crate::upstream::{self, ErrorKind, Facts, UpstreamError};
 
 impl AuthError {
@@ -51,8 +51,6 @@ impl AuthError {
             }
             Self::Unsettled { path } => daemon(Code::CredentialFile, Retry::Safe, message)
                 .next(NextStep::FixFile { path: path.display().to_string() }),
-            Self::PortsBusy(_) => daemon(Code::LoginFailed, Retry::Safe, message)
-                .next(NextStep::FixConfiguration { name: "CODEX_OAUTH_CALLBACK_PORTS".to_owned() }),
             Self::NoSuchLogin { .. } => {
                 WireError::caller(Code::InvalidArguments, message).next(NextStep::FixArguments)
             }
@@ -97,7 +95,23 @@ impl LoginError {
         match self {
             Self::Store(error) => WireError::daemon(ErrorCode::CredentialFile, Retry::Never, message)
                 .next(NextStep::FixFile { path: path_of(error) }),
+            Self::Workspace { .. } => {
+                WireError::daemon(ErrorCode::AccountMismatch, Retry::Safe, message).next(NextStep::Login)
+            }
             _ => WireError::upstream(ErrorCode::LoginFailed, Retry::Safe, message).next(NextStep::Login),
+        }
+    }
+}
+
+impl PasteError {
+    /// The same for the wire.
+    pub(super) fn to_wire(&self) -> WireError {
+        let caller = |step| WireError::caller(ErrorCode::InvalidArguments, self.to_string()).next(step);
+        match self {
+            Self::Login(error) => error.to_wire(),
+            Self::NotPending | Self::LinkOver => caller(NextStep::Login),
+            Self::Busy => caller(NextStep::Retry),
+            _ => caller(NextStep::FixArguments),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use codex_oauth_proto::api::{Empty, account};
-use codex_oauth_rig::{Rig, Shim, text_of};
+use codex_oauth_rig::{Rig, Shim, login_end, text_of};
 use fake_openai::{Effect, Endpoint, MintRequest};
 use serde_json::{Value, json};
 
@@ -72,13 +72,18 @@ fn a_denied_login_changes_nothing() {
     let before = auth_json(&rig);
     rig.fake.configure(|behaviour| behaviour.require_approval = true);
     let mut api = rig.api();
-    let started = api.call::<account::LoginStart>(&account::LoginStartParams::default()).unwrap();
+    let link_alone =
+        account::LoginStartParams { device: Some(false), ..account::LoginStartParams::default() };
+    let started = api.call::<account::LoginStart>(&link_alone).unwrap();
     rig.fake.next(Endpoint::CodeExchange, Effect::invalid_grant());
     rig.fake.configure(|behaviour| behaviour.require_approval = false);
     rig.fake.authorize(&started.auth_url).unwrap();
-    let ended = api.notification().unwrap();
-    assert_eq!((ended.method.as_str(), &ended.params["success"]), (account::LOGIN_COMPLETED, &json!(false)));
-    assert_eq!(ended.params["error"]["code"], "login_failed", "{}", ended.params);
+    let ended = login_end(&mut api);
+    assert_eq!(
+        (&ended["success"], &ended["error"]["code"]),
+        (&json!(false), &json!("login_failed")),
+        "{ended}"
+    );
     assert_eq!(auth_json(&rig), before);
     assert!(answer(&mut mcp(&rig.home), "still signed in").contains("still signed in"));
 }
@@ -232,7 +237,10 @@ fn in_the_newer_era_the_link_is_required_input_and_the_retry_tells_the_end() {
     params["requestState"] = result["requestState"].clone();
     params["inputResponses"] = json!({"login": {"action": "accept"}});
     let result = shim.request(&json!(2), "tools/call", &params)["result"].clone();
-    assert_eq!(text_of(&result), "Signed in as ada@example.com.");
+    assert_eq!(
+        text_of(&result),
+        "Signed in as ada@example.com (Plus), workspace 11111111-2222-4333-8444-555555555555."
+    );
 }
 
 #[test]

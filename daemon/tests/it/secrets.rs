@@ -6,8 +6,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use codex_oauth_rig::{Rig, Shim, binary};
-use fake_openai::{Effect, Endpoint};
+use codex_oauth_proto::api::Empty;
+use codex_oauth_proto::api::account::{
+    LoginPaste, LoginPasteParams, LoginStart, LoginStartParams, Logout, Pasted,
+};
+use codex_oauth_rig::{Rig, Shim, binary, login_end};
+use fake_openai::{Effect, Endpoint, Identity};
 use serde_json::{Value, json};
 
 /// A text that is in the prompts, and so in the answers, and nowhere else.
@@ -37,7 +41,8 @@ fn no_filter_makes_a_library_print_a_secret() {
 /// Logs in, asks, fails in every way that quotes something, and signs out, by tool and by command line. Looks for every
 /// secret in all that this leaves behind, and gives the log.
 fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
-    let Rig { fake, home } = rig.limits(&[("backoff_first_ms", 1), ("turn_retries", 1)]);
+    let Rig { fake, home } =
+        rig.limits(&[("backoff_first_ms", 1), ("turn_retries", 1), ("device_poll_ms", 10)]);
     let rig = Rig { fake, home: home.set("CODEX_OAUTH_LOG", filter) };
     let daemon = rig.signed_in();
     let mut shim = Shim::initialized(&rig.home);
@@ -76,6 +81,7 @@ fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
     for tool in ["codex_status", "codex_models", "codex_login", "codex_clear"] {
         call(tool, &json!({}));
     }
+    let pasted = every_way_in(&rig);
     let processes = [process(daemon.pid()), process(shim.pid()), asking].concat();
     let (log, files) = (daemon.log(), files_but(&rig.home.auth_file(), rig.home.path()));
     let state = files_but(&rig.home.auth_file(), &rig.home.path().join("state"));
@@ -90,9 +96,10 @@ fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
         ("commands", &commands),
         ("files", &files),
     ];
-    let secrets = secrets_of(&rig);
+    let mut secrets = secrets_of(&rig);
     let found = secrets.iter().filter(|secret| kept.contains(secret.as_str())).count();
     assert!(found == 3 && told.contains(PROMPT), "what is looked for is found where it belongs");
+    secrets.extend(pasted);
     for secret in secrets {
         for (place, text) in places {
             assert!(!text.contains(&secret), "a secret is in the {place} under {filter}");
@@ -105,6 +112,31 @@ fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
         assert!(!text.contains(INSTRUCTIONS), "what was asked is in the {place} under {filter}");
     }
     log
+}
+
+/// Signs in by a paste that is refused and one that is not, then by a device code. Gives the texts that were pasted, by the
+/// part that no other text contains, and the secret half of the device code.
+fn every_way_in(rig: &Rig) -> Vec<String> {
+    rig.fake.configure(|behaviour| behaviour.device_interval_secs = 0);
+    let mut api = rig.api();
+    let params = LoginStartParams { device: Some(true), ..LoginStartParams::default() };
+    let login = api.call::<LoginStart>(&params).unwrap();
+    let mistyped = "ac_CANARY-mistyped".to_owned();
+    for text in
+        [mistyped.clone(), "http://127.0.0.1:1/auth/callback?code=ac_CANARY-other&state=CANARY".to_owned()]
+    {
+        let paste = LoginPasteParams { login_id: login.login_id.clone(), text: Pasted(text) };
+        let refused = api.call::<LoginPaste>(&paste).unwrap_err();
+        assert!(!format!("{refused:?}").contains("CANARY"), "{refused:?}");
+    }
+    let code = login.device.expect("a device code");
+    assert!(rig.fake.approve_device(&code.user_code, Identity::default()));
+    assert_eq!(login_end(&mut api)["success"], true);
+    // A login has its tokens in the credential file and its copy; signed out, nothing may be left of them anywhere.
+    api.call::<Logout>(&Empty {}).unwrap();
+    let asked = rig.fake.requests(Endpoint::DevicePoll);
+    let id = asked[0].body["device_auth_id"].as_str().unwrap().to_owned();
+    vec![mistyped, "ac_CANARY-other".to_owned(), id]
 }
 
 /// Asks in vain, with the prompt on standard input. Also the process, looked at while it waits for its answer.
@@ -158,10 +190,10 @@ fn text_of(output: &Output) -> String {
 fn secrets_of(rig: &Rig) -> Vec<String> {
     let seen = rig.fake.secrets_seen();
     let count = |is: fn(&str) -> bool| seen.iter().filter(|secret| is(secret)).count();
-    assert!(count(|secret| secret.starts_with("ac_FAKE_")) == 1, "the code of the login");
+    assert!(count(|secret| secret.starts_with("ac_FAKE_")) == 2, "the codes of link and device");
     assert!(count(|secret| secret.starts_with("rt_FAKE_")) >= 2, "refresh tokens of two generations");
     assert!(count(|secret| secret.starts_with("eyJ")) >= 4, "access and id tokens of two generations");
-    assert!(count(is_verifier) == 1, "the verifier of the login");
+    assert!(count(is_verifier) == 2, "the verifiers of the two links");
     // The claims of a token, since its header and signature are those of all.
     let telling = |secret: &String| secret.split('.').nth(1).unwrap_or(secret).to_owned();
     seen.iter().map(telling).collect()

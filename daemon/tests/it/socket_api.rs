@@ -212,6 +212,8 @@ fn every_word_of_an_enumeration_is_in_its_table_and_nothing_else_is() {
     let tables = [
         ("role", "hello", None),
         ("login_status", "accountread", None),
+        ("login_step", "login-step", None),
+        ("place", "place", None),
         ("turn_status", "turncompleted", None),
         ("error_code", "error-codes", None),
         ("origin", "error", None),
@@ -254,7 +256,8 @@ fn limits_environment_and_version_are_those_of_the_code() {
         ("turns at once", limits.turns.to_string()),
         ("time that you may read nothing", seconds(limits.write_stall)),
         ("time that a drain waits", seconds(limits.drain)),
-        ("time that a login waits", seconds(limits.login)),
+        ("time that a login waits for its link", seconds(limits.login)),
+        ("time that a login waits for its device code", seconds(limits.device_login)),
     ] {
         let row = page.section("limits").text.lines().find(|line| line.starts_with(&format!("| {what}")));
         let row = row.unwrap_or_else(|| panic!("no limit `{what}`"));

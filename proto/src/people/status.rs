@@ -2,8 +2,8 @@
 
 use crate::api::account::{Account, LoginStatus, Probe, RateLimit, RateLimitWindow, ReadResult};
 use crate::api::daemon::StatusResult;
-use crate::people::limits;
 use crate::people::words::{capitalized, count, span, until};
+use crate::people::{limits, login};
 use crate::{BUILD, NextStep, Surface};
 
 /// The page at `now` (Unix seconds), as it is read on `surface`.
@@ -16,14 +16,8 @@ pub fn render(
 ) -> String {
     let mut page = vec![login_line(account, now)];
     page.extend(account.note.as_ref().map(|note| row("note", note)));
-    page.extend(account.pending_login.as_ref().map(|login| {
-        let left = until(login.expires_at, now).map_or(String::new(), |left| format!(", {left} left"));
-        let how = match surface {
-            Surface::Shell => "; `codex-oauth login` joins it".to_owned(),
-            Surface::ClaudeCode => format!(": {}", login.auth_url),
-        };
-        row("waiting", &format!("a login waits for you{left}{how}"))
-    }));
+    let waiting = account.pending_login.iter().flat_map(|login| login::rows(login, now, surface));
+    page.extend(waiting.map(|(label, text)| row(label, &text)));
     page.extend(account.probe.as_ref().map(|probe| row("probe", &probe_text(probe))));
     if matches!(account.status, LoginStatus::Authenticated | LoginStatus::NeedsRefresh) {
         page.extend(limit_lines(rate_limits, now, surface));
@@ -62,6 +56,13 @@ pub fn person(account: Option<&Account>) -> String {
         Some(plan) => format!("{name} ({})", capitalized(plan)),
         None => name.to_owned(),
     }
+}
+
+/// The same with the workspace, for the moment after a login: a person may have several with one e-mail.
+pub fn identity(account: Option<&Account>) -> String {
+    let id = account.and_then(|account| account.account_id.as_deref().filter(|_| account.email.is_some()));
+    let id = id.map(|id| format!(", workspace {id}")).unwrap_or_default();
+    format!("{}{id}", person(account))
 }
 
 fn row(label: &str, text: &str) -> String {

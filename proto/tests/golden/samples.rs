@@ -1,10 +1,11 @@
 //! One value of every message, with every field written out: a new field does not compile until it is added here.
 
 use codex_oauth_proto::api::account::{
-    Account, Credits, History, HistoryEntry, HistoryResult, LOGIN_COMPLETED, LoginCancel, LoginCancelParams,
-    LoginCompleted, LoginStart, LoginStartParams, LoginStartResult, LoginStatus, Logout, LogoutResult, Probe,
-    RateLimit, RateLimitWindow, RateLimitsParams, RateLimitsRead, RateLimitsResult, Read, ReadParams,
-    ReadResult,
+    Account, Credits, DeviceCode, History, HistoryEntry, HistoryResult, LOGIN_COMPLETED, LOGIN_UPDATED,
+    LoginCancel, LoginCancelParams, LoginCompleted, LoginPaste, LoginPasteParams, LoginStart,
+    LoginStartParams, LoginStartResult, LoginStatus, LoginStep, LoginUpdated, Logout, LogoutResult, Pasted,
+    Place, Probe, RateLimit, RateLimitWindow, RateLimitsParams, RateLimitsRead, RateLimitsResult, Read,
+    ReadParams, ReadResult,
 };
 use codex_oauth_proto::api::config::{self, Setting, Source};
 use codex_oauth_proto::api::daemon::{Drain, DrainParams, Status, StatusResult};
@@ -29,6 +30,8 @@ use crate::{Sample, file_of, sample, words};
 /// Types that are no message of their own, each with a sample that holds one.
 pub(crate) const NESTED: &[(&str, &str)] = &[
     ("Account", "account_read.result"),
+    ("DeviceCode", "account_login_start.result"),
+    ("Pasted", "account_login_paste.params"),
     ("Credits", "account_rateLimits_read.result"),
     ("ErrorObject", "jsonrpc_error"),
     ("HandOver", "hand_over"),
@@ -122,8 +125,28 @@ fn account() -> Vec<Sample> {
     let pending = LoginStartResult {
         login_id: "1f2e3d4c5b6a".to_owned(),
         auth_url: "https://auth.openai.com/oauth/authorize?response_type=code&state=s".to_owned(),
-        expires_at: 1_795_349_100,
+        expires_at: 1_795_349_700,
         browser_opened: false,
+        browser_note: Some("this session has no screen".to_owned()),
+        redirect_port: Some(1_455),
+        port_note: None,
+        link_expires_at: 1_795_349_100,
+        device: Some(DeviceCode {
+            verification_url: "https://auth.openai.com/codex/device".to_owned(),
+            user_code: "ABCD-12345".to_owned(),
+            expires_at: 1_795_349_700,
+        }),
+        device_note: None,
+        place: Place::Ssh,
+        step: LoginStep::Waiting,
+    };
+    let updated = LoginStartResult {
+        redirect_port: None,
+        port_note: Some("could not listen for the browser on any of the ports 1455, 1457".to_owned()),
+        device: None,
+        device_note: Some("device login is not enabled here (the issuer answered 404)".to_owned()),
+        step: LoginStep::Proving,
+        ..pending.clone()
     };
     let read = ReadResult {
         status: LoginStatus::NeedsRefresh,
@@ -167,6 +190,7 @@ fn account() -> Vec<Sample> {
         login_id: "1f2e3d4c5b6a".to_owned(),
         success: true,
         account: Some(ada()),
+        note: Some("the new login is saved, but could not be tried: HTTP 404".to_owned()),
         error: None,
     };
     let refused =
@@ -174,6 +198,7 @@ fn account() -> Vec<Sample> {
     let not_completed = LoginCompleted {
         success: false,
         account: None,
+        note: None,
         error: Some(refused.next(NextStep::Login)),
         ..completed.clone()
     };
@@ -198,7 +223,12 @@ fn account() -> Vec<Sample> {
     [
         method::<Read>(ReadParams { probe: true }, read),
         vec![sample("account_read.result_signed_out", signed_out)],
-        method::<LoginStart>(LoginStartParams { open_browser: true }, pending),
+        method::<LoginStart>(LoginStartParams { open_browser: true, device: Some(true) }, pending),
+        method::<LoginPaste>(
+            LoginPasteParams { login_id: "1f2e3d4c5b6a".to_owned(), text: Pasted("ac_FAKE".to_owned()) },
+            Empty {},
+        ),
+        notification(LOGIN_UPDATED, LoginUpdated { login: updated }),
         method::<LoginCancel>(cancel, Empty {}),
         method::<Logout>(Empty {}, logout),
         method::<History>(Empty {}, history),

@@ -1,6 +1,6 @@
 //! The enumerations of the contract, each with every variant.
 
-use codex_oauth_proto::api::account::LoginStatus;
+use codex_oauth_proto::api::account::{LoginStatus, LoginStep, Place};
 use codex_oauth_proto::api::config::Source;
 use codex_oauth_proto::api::turn::{InputItem, TurnStatus};
 use codex_oauth_proto::hello::Role;
@@ -27,6 +27,8 @@ pub(crate) fn all() -> Vec<Sample> {
             "login_status",
             every!(LoginStatus: NotAuthenticated, Authenticated, NeedsRefresh, Expired, Unreadable, Unknown),
         ),
+        sample("login_step", every!(LoginStep: Waiting, Exchanging, Proving, Saving, Unknown)),
+        sample("place", every!(Place: Desktop, Ssh, Wsl, Container, Headless, Unknown)),
         sample("source", every!(Source: Default, File, Environment, Unknown)),
         sample("turn_status", every!(TurnStatus: Completed, Failed, Interrupted, Unknown)),
         sample("input_item", every!(InputItem: Text { text: "hello".to_owned() })),

@@ -55,6 +55,16 @@ pub fn binary(name: &str) -> PathBuf {
     })
 }
 
+/// How the login ended that this session began: the parameters of its `account/login/completed`.
+pub fn login_end(client: &mut Client) -> serde_json::Value {
+    loop {
+        let told = client.notification().expect("the login's end is told");
+        if told.method == account::LOGIN_COMPLETED {
+            return told.params;
+        }
+    }
+}
+
 /// Issuer, backend and a home whose configuration points at them. No daemon runs until one is started.
 #[derive(Debug)]
 pub struct Rig {
@@ -115,7 +125,8 @@ impl Rig {
     /// Signs in on the running daemon: starts a login and follows its link like a browser.
     pub fn sign_in(&self) {
         let mut client = self.api();
-        let params = account::LoginStartParams { open_browser: false };
+        let params =
+            account::LoginStartParams { device: Some(false), ..account::LoginStartParams::default() };
         let started = client.call::<account::LoginStart>(&params).expect("a login starts");
         // The fake answers alike on both of its listeners, and a browser of our own for TLS would prove nothing more.
         let link = match self.fake.tls_issuer_url() {
@@ -124,9 +135,8 @@ impl Rig {
         };
         let page = self.fake.authorize(&link).expect("the link can be followed");
         assert_eq!(page.status, 200, "{}", page.body);
-        let completed = client.notification().expect("the login's end is told");
-        assert_eq!(completed.method, account::LOGIN_COMPLETED);
-        assert_eq!(completed.params["success"], true, "{}", completed.params);
+        let completed = login_end(&mut client);
+        assert_eq!(completed["success"], true, "{completed}");
     }
 
     /// A session of role `api` with the running daemon.

@@ -1,24 +1,13 @@
 //! Which requests are the redirect of our login.
 
-use std::fmt;
-
 use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use hyper::{Method, Request};
-use subtle::ConstantTimeEq as _;
 
-use crate::auth::answer::tidy;
-use crate::auth::form;
+use super::query::{Denial, Query, is_state};
 use crate::secret::Secret;
 
 /// The path of the redirect URI, which the issuer has on its list (WIRE §2.1).
 pub(in crate::auth) const PATH: &str = "/auth/callback";
-/// The issuer may add this to the state (WIRE §2.2).
-const STATE_SUFFIX: &str = ".onboarding_entrypoint=life_sciences";
-/// What an account without Codex is told by (WIRE §2.2).
-const NO_ENTITLEMENT: &str = "missing_codex_entitlement";
-/// The issuer's words reach a person's screen; a page does not.
-const MAX_TEXT_CHARS: usize = 300;
-
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -32,15 +21,6 @@ pub(in crate::auth) struct Expected {
     pub(in crate::auth) state: Secret,
     /// Whose pages may send the browser here.
     pub(in crate::auth) issuer: String,
-}
-
-/// The issuer sent the browser back without a code. Its words are shortened and free of control characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Denial {
-    /// `access_denied`, ... (RFC 6749 §4.1.2.1); `missing_code` if the redirect had neither code nor error.
-    pub error: String,
-    /// `error_description`.
-    pub description: Option<String>,
 }
 
 /// Why a request is not the redirect.
@@ -84,62 +64,10 @@ pub(in crate::auth) fn judge<B>(
         return Err(Refusal::NotNavigation);
     }
     let query = Query::parse(request.uri().query().unwrap_or_default())?;
-    if !query.state.is_some_and(|state| is_state(&state, &expected.state)) {
+    if !query.state.as_ref().is_some_and(|state| is_state(state, &expected.state)) {
         return Err(Refusal::State);
     }
-    if let Some(error) = query.error {
-        return Ok(Err(Denial::new(&error, query.error_description.as_deref())));
-    }
-    Ok(query.code.ok_or_else(|| Denial::new("missing_code", Some("the redirect has no authorization code"))))
-}
-
-#[derive(Default)]
-struct Query {
-    code: Option<Secret>,
-    state: Option<Secret>,
-    error: Option<String>,
-    error_description: Option<String>,
-}
-
-impl Query {
-    /// A field that comes twice is refused: two readers could take different ones.
-    fn parse(query: &str) -> Result<Self, Refusal> {
-        let mut parsed = Self::default();
-        for (name, value) in form::decode(query) {
-            let again = match name.as_str() {
-                "code" if value.is_empty() => false,
-                "code" => parsed.code.replace(Secret::new(value)).is_some(),
-                "state" => parsed.state.replace(Secret::new(value)).is_some(),
-                "error" => parsed.error.replace(value).is_some(),
-                "error_description" => parsed.error_description.replace(value).is_some(),
-                _ => false,
-            };
-            if again {
-                return Err(Refusal::Malformed);
-            }
-        }
-        Ok(parsed)
-    }
-}
-
-impl Denial {
-    fn new(error: &str, description: Option<&str>) -> Self {
-        let error = tidy(error, MAX_TEXT_CHARS);
-        let description = description.map(|text| tidy(text, MAX_TEXT_CHARS)).filter(|text| !text.is_empty());
-        Self { error, description }
-    }
-}
-
-impl fmt::Display for Denial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.description {
-            Some(text) if text.contains(NO_ENTITLEMENT) => {
-                f.write_str("Codex is not enabled for this workspace; its administrator can enable it")
-            }
-            Some(text) => write!(f, "{text} ({})", self.error),
-            None => f.write_str(&self.error),
-        }
-    }
+    Ok(query.outcome())
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -171,10 +99,4 @@ fn origin_of(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     let end = url[after_scheme..].find('/').map_or(url.len(), |at| after_scheme + at);
     &url[..end]
-}
-
-fn is_state(given: &Secret, expected: &Secret) -> bool {
-    let given = given.expose();
-    let given = given.strip_suffix(STATE_SUFFIX).unwrap_or(given);
-    given.as_bytes().ct_eq(expected.expose().as_bytes()).into()
 }

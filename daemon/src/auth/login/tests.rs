@@ -1,4 +1,5 @@
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,6 +12,9 @@ use crate::auth::testing::{
     ACCOUNT, access_token, config, credentials, hard_link, put, put_login, read_json,
 };
 use crate::auth::{AuthConfig, TokenManager};
+
+mod proof;
+mod ways;
 
 struct Rig {
     home: tempfile::TempDir,
@@ -36,6 +40,10 @@ impl Rig {
         Self { home, issuer, tokens }
     }
 
+    async fn start(&self) -> Result<PendingLogin, AuthError> {
+        self.tokens.login_start(prover(|| Proof::Proven)).await
+    }
+
     fn file(&self) -> std::path::PathBuf {
         self.home.path().join(".claude/auth.json")
     }
@@ -53,6 +61,10 @@ impl Rig {
         let ended = |state: &LoginState| !matches!(state, LoginState::Pending(_) | LoginState::Idle);
         logins.wait_for(ended).await.unwrap().clone()
     }
+}
+
+fn prover(proof: impl Fn() -> Proof + Send + Sync + 'static) -> Prover {
+    Arc::new(move |_grant| Box::pin(std::future::ready(proof())))
 }
 
 fn tokens() -> String {
@@ -80,13 +92,13 @@ async fn browse(port: u16, query: &str) -> String {
 
 async fn approve(pending: &PendingLogin) -> String {
     let state = field(&pending.authorize_url, "state");
-    browse(pending.redirect_port, &format!("code=ac_FAKE&state={state}")).await
+    browse(pending.redirect_port.unwrap(), &format!("code=ac_FAKE&state={state}")).await
 }
 
 #[tokio::test]
 async fn the_link_is_that_of_the_wire_in_its_order() {
     let rig = Rig::new(|_| Reply::Never).await;
-    let pending = rig.tokens.login_start().await.unwrap();
+    let pending = rig.start().await.unwrap();
     let (challenge, state) =
         (field(&pending.authorize_url, "code_challenge"), field(&pending.authorize_url, "state"));
     assert_eq!((challenge.len(), state.len()), (43, 43));
@@ -97,7 +109,8 @@ async fn the_link_is_that_of_the_wire_in_its_order() {
              &redirect_uri=http%3A%2F%2F127.0.0.1%3A{}%2Fauth%2Fcallback&code_challenge={challenge}\
              &code_challenge_method=S256&state={state}&scope=openid+profile+email+offline_access\
              &id_token_add_organizations=true&codex_cli_simplified_flow=true&originator=codex_oauth",
-            rig.issuer.url, pending.redirect_port
+            rig.issuer.url,
+            pending.redirect_port.unwrap()
         )
     );
 }
@@ -105,7 +118,7 @@ async fn the_link_is_that_of_the_wire_in_its_order() {
 #[tokio::test]
 async fn a_person_signs_in_and_the_login_is_on_disk_and_usable() {
     let rig = Rig::new(|_| Reply::Now(200, tokens())).await;
-    let pending = rig.tokens.login_start().await.unwrap();
+    let pending = rig.start().await.unwrap();
     let page = approve(&pending).await;
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("ada@example.com"), "{page}");
     for secret in ["rt_FAKE", "ac_FAKE", "eyJ", &field(&pending.authorize_url, "state")] {
@@ -130,24 +143,24 @@ async fn a_person_signs_in_and_the_login_is_on_disk_and_usable() {
     let exchange = &rig.issuer.seen()[0];
     let sent: Vec<_> = form::decode(&exchange.body).map(|(name, _)| name).collect();
     assert_eq!(sent, ["grant_type", "client_id", "code", "redirect_uri", "code_verifier"]);
-    Listeners::bind(&[pending.redirect_port]).unwrap();
+    Listeners::bind(&[pending.redirect_port.unwrap()]).unwrap();
 }
 
 #[tokio::test]
 async fn whoever_asks_while_a_login_waits_gets_the_same_link() {
     let rig = Rig::new(|_| Reply::Never).await;
-    let first = rig.tokens.login_start().await.unwrap();
-    assert_eq!(rig.tokens.login_start().await.unwrap(), first);
+    let first = rig.start().await.unwrap();
+    assert_eq!(rig.start().await.unwrap(), first);
     rig.tokens.login_cancel(&first.login_id).await.unwrap();
-    assert_ne!(rig.tokens.login_start().await.unwrap().login_id, first.login_id);
+    assert_ne!(rig.start().await.unwrap().login_id, first.login_id);
 }
 
 #[tokio::test]
 async fn a_hundred_wrong_states_do_not_end_a_login() {
     let rig = Rig::new(|_| Reply::Now(200, tokens())).await;
-    let pending = rig.tokens.login_start().await.unwrap();
+    let pending = rig.start().await.unwrap();
     for number in 0..100 {
-        let answer = browse(pending.redirect_port, &format!("code=x&state=wrong{number}")).await;
+        let answer = browse(pending.redirect_port.unwrap(), &format!("code=x&state=wrong{number}")).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     }
     approve(&pending).await;
@@ -165,7 +178,7 @@ async fn the_old_login_is_in_force_until_the_new_one_is_written() {
     let bound = &mut old.own.as_mut().unwrap().bound;
     (bound.issuer, bound.backend_origin) = (rig.issuer.url.clone(), rig.issuer.url.clone());
     put_login(&rig.file(), &old);
-    let pending = rig.tokens.login_start().await.unwrap();
+    let pending = rig.start().await.unwrap();
     let before = async {
         rig.issuer.reached(1).await;
         assert_eq!(rig.tokens.grant().await.unwrap().access_token.expose(), "old-access");
@@ -181,10 +194,10 @@ async fn the_old_login_is_in_force_until_the_new_one_is_written() {
 #[tokio::test]
 async fn a_denial_ends_the_login_with_its_reason() {
     let rig = Rig::new(|_| Reply::Never).await;
-    let pending = rig.tokens.login_start().await.unwrap();
+    let pending = rig.start().await.unwrap();
     let state = field(&pending.authorize_url, "state");
     let query = format!("error=access_denied&error_description=%3Cb%3Eno%3C%2Fb%3E&state={state}");
-    let page = browse(pending.redirect_port, &query).await;
+    let page = browse(pending.redirect_port.unwrap(), &query).await;
     assert!(page.contains("&lt;b&gt;no&lt;/b&gt; (access_denied)"), "{page}");
     match rig.failure().await {
         LoginError::Denied(denial) => assert_eq!(denial.error, "access_denied"),
@@ -197,7 +210,7 @@ async fn a_denial_ends_the_login_with_its_reason() {
 async fn a_refused_code_ends_the_login_with_the_words_of_the_issuer() {
     let body = json!({"error": "invalid_grant", "error_description": "code is old"}).to_string();
     let rig = Rig::new(move |_| Reply::Now(400, body.clone())).await;
-    let pending = rig.tokens.login_start().await.unwrap();
+    let pending = rig.start().await.unwrap();
     let page = approve(&pending).await;
     assert!(page.contains("code is old") && page.contains("Not signed in"), "{page}");
     assert!(matches!(rig.failure().await, LoginError::Exchange(_)));
@@ -209,7 +222,7 @@ async fn tokens_without_an_account_are_no_login() {
     let body =
         json!({"access_token": "opaque", "id_token": "opaque", "refresh_token": "rt_FAKE"}).to_string();
     let rig = Rig::new(move |_| Reply::Now(200, body.clone())).await;
-    let pending = rig.tokens.login_start().await.unwrap();
+    let pending = rig.start().await.unwrap();
     approve(&pending).await;
     assert!(matches!(rig.failure().await, LoginError::NoAccount));
     assert!(!rig.file().exists());
@@ -219,19 +232,19 @@ async fn tokens_without_an_account_are_no_login() {
 async fn a_login_ends_when_its_time_is_over_and_frees_its_port() {
     let limits = Limits { login: Duration::from_millis(20), ..Limits::default() };
     let rig = Rig::with(limits, |_| {}, |_| Reply::Never).await;
-    let pending = rig.tokens.login_start().await.unwrap();
+    let pending = rig.start().await.unwrap();
     assert!(matches!(rig.failure().await, LoginError::TimedOut));
-    Listeners::bind(&[pending.redirect_port]).unwrap();
+    Listeners::bind(&[pending.redirect_port.unwrap()]).unwrap();
 }
 
 #[tokio::test]
 async fn a_cancelled_login_frees_its_port_also_during_the_exchange() {
     let rig = Rig::new(|_| Reply::Never).await;
-    let pending = rig.tokens.login_start().await.unwrap();
+    let pending = rig.start().await.unwrap();
     let cancel = async {
         rig.issuer.reached(1).await;
         rig.tokens.login_cancel(&pending.login_id).await.unwrap();
-        Listeners::bind(&[pending.redirect_port]).unwrap();
+        Listeners::bind(&[pending.redirect_port.unwrap()]).unwrap();
     };
     let (page, ()) = tokio::join!(approve(&pending), cancel);
     assert!(page.contains("the login was cancelled"), "{page}");
@@ -244,7 +257,7 @@ async fn a_cancelled_login_frees_its_port_also_during_the_exchange() {
 #[tokio::test]
 async fn a_logout_ends_a_pending_login() {
     let rig = Rig::new(|_| Reply::Never).await;
-    rig.tokens.login_start().await.unwrap();
+    rig.start().await.unwrap();
     rig.tokens.logout().await.unwrap();
     assert!(matches!(rig.failure().await, LoginError::Cancelled));
 }
@@ -252,10 +265,10 @@ async fn a_logout_ends_a_pending_login() {
 #[tokio::test]
 async fn a_login_that_is_given_up_ends_and_no_other_is_started() {
     let rig = Rig::new(|_| Reply::Never).await;
-    rig.tokens.login_start().await.unwrap();
+    rig.start().await.unwrap();
     rig.tokens.release().await;
     assert!(matches!(rig.failure().await, LoginError::Cancelled));
-    assert!(matches!(rig.tokens.login_start().await, Err(AuthError::Closed)));
+    assert!(matches!(rig.start().await, Err(AuthError::Closed)));
 }
 
 #[tokio::test]
@@ -265,18 +278,6 @@ async fn a_login_is_refused_when_its_result_could_not_be_written() {
     std::fs::create_dir(rig.file().parent().unwrap()).unwrap();
     put(&rig.file(), "{}");
     hard_link(&rig.file());
-    assert!(matches!(rig.tokens.login_start().await, Err(AuthError::Store(_))));
+    assert!(matches!(rig.start().await, Err(AuthError::Store(_))));
     assert!(matches!(*rig.tokens.logins().borrow(), LoginState::Idle));
-}
-
-#[tokio::test]
-async fn busy_ports_are_named() {
-    let taken = Listeners::bind(&[0]).unwrap();
-    let port = taken.port();
-    let rig =
-        Rig::with(Limits::default(), |config| config.callback_ports = vec![port], |_| Reply::Never).await;
-    match rig.tokens.login_start().await {
-        Err(AuthError::PortsBusy(busy)) => assert_eq!(busy.ports, [port]),
-        other => panic!("{other:?}"),
-    }
 }

@@ -1,0 +1,86 @@
+//! One line from the terminal that nobody sees, while other things are waited for too.
+
+use std::io;
+use std::io::Write as _;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use codex_oauth_proto::{ErrorCode, Retry, WireError};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::interrupt::Interrupt;
+
+/// Reads lines; the terminal does not show them while a line is asked for.
+#[derive(Debug)]
+pub(in crate::commands::login) struct Prompt {
+    lines: Receiver<String>,
+    silence: Option<Silence>,
+}
+
+impl Prompt {
+    /// Begins to read. A line wakes whoever waits for Ctrl-C.
+    pub(in crate::commands::login) fn new(interrupt: &Interrupt) -> Result<Self, WireError> {
+        let lines = read(interrupt).map_err(|error| unreadable(&error))?;
+        Ok(Self { lines, silence: None })
+    }
+
+    /// From here on nothing that is typed is shown.
+    pub(in crate::commands::login) fn open(&mut self) -> Result<(), WireError> {
+        self.silence = Some(Silence::begin().map_err(|error| unreadable(&error))?);
+        Ok(())
+    }
+
+    /// The terminal is as it was. Whether it was not.
+    pub(in crate::commands::login) fn close(&mut self) -> bool {
+        self.silence.take().is_some()
+    }
+
+    /// The next line that has come, without its end. It is the answer to the open prompt, and closes it.
+    pub(in crate::commands::login) fn line(&mut self) -> Option<String> {
+        let line = self.lines.try_recv().ok()?;
+        self.close().then_some(line)
+    }
+}
+
+/// One reader for the whole command: it waits for the next line, or for the end of the process.
+fn read(interrupt: &Interrupt) -> io::Result<Receiver<String>> {
+    let mut waker = interrupt.waker()?;
+    let (send, lines) = mpsc::channel();
+    thread::Builder::new().name("paste".to_owned()).spawn(move || {
+        for line in io::stdin().lines().map_while(Result::ok) {
+            if send.send(line).is_err() || waker.write_all(b".").is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(lines)
+}
+
+fn unreadable(error: &io::Error) -> WireError {
+    let message = format!("could not read from the terminal: {error}");
+    WireError::daemon(ErrorCode::Internal, Retry::Safe, message)
+}
+
+/// The terminal does not echo, but for the end of the line.
+#[derive(Debug)]
+struct Silence {
+    before: Termios,
+}
+
+impl Silence {
+    fn begin() -> io::Result<Self> {
+        let before = tcgetattr(io::stdin())?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        silent.local_modes.insert(LocalModes::ECHONL);
+        tcsetattr(io::stdin(), OptionalActions::Now, &silent)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no echo.
+        let _gone = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
