@@ -9,6 +9,7 @@ use crate::home::{Backend, House};
 use crate::http::{Connection, at_once};
 use crate::mcp::{self, Mcp};
 use crate::nginx::Nginx;
+use crate::proc;
 use crate::sse::Answer;
 use crate::stats::{median, median_ratio, micros, millis, per_second, percentile};
 use crate::table::{Table, with_unit};
@@ -33,6 +34,9 @@ const BUDGET: Duration = Duration::from_secs(40);
 
 const PROMPT: &str = "What is Python?";
 
+/// A program on one of the ways: which way, its name, its process id.
+type Program = (usize, &'static str, u32);
+
 /// The three ways to the same upstream.
 struct Ways {
     mcp: Mcp,
@@ -51,9 +55,11 @@ pub(crate) fn measure(args: &Args, table: &mut Table) -> Result<(), Error> {
     let upstream = house.upstream.as_ref().ok_or_else(missing)?;
     let nginx = Nginx::start(args.path("nginx")?, upstream.address)?;
     let (mcp, _, _) = Mcp::start(&mut house.command(args.path("shim")?))?;
+    let daemon = house.daemon_pid().ok_or_else(|| Error::said("find the daemon", "it does not run"))?;
+    let programs = [(1, "nginx", nginx.pid()), (2, "daemon", daemon), (2, "shim", mcp.pid())];
     let mut ways = Ways::open(mcp, upstream, nginx.address)?;
     ways.one_by_one(table)?;
-    ways.many_at_once(upstream.address, nginx.address, table)?;
+    ways.many_at_once(upstream.address, nginx.address, &programs, table)?;
     ways.big_answers(table)
 }
 
@@ -135,17 +141,20 @@ impl Ways {
         &mut self,
         upstream: SocketAddr,
         nginx: SocketAddr,
+        programs: &[Program; 3],
         table: &mut Table,
     ) -> Result<(), Error> {
         let open = |address| (0..IN_FLIGHT).map(|_| Connection::open(address)).collect::<Result<Vec<_>, _>>();
         let (mut direct, mut nginx) = (open(upstream)?, open(nginx)?);
         let began = Instant::now();
         let mut rates: [Vec<f64>; 3] = Default::default();
+        let mut costs: [Vec<f64>; 3] = Default::default();
         for round in 0..=BURSTS {
             if began.elapsed() > BUDGET {
                 break;
             }
             for way in (0..3).map(|n| (n + round) % 3) {
+                let before = cpu_micros(programs)?;
                 let took = match way {
                     0 => at_once(&mut direct, &self.small, BURST)?,
                     1 => at_once(&mut nginx, &self.small, BURST)?,
@@ -154,11 +163,19 @@ impl Ways {
                 // The first round opens connections.
                 if round > 0 {
                     rates[way].push(per_second(BURST, took));
+                    let after = cpu_micros(programs)?;
+                    for (at, _) in programs.iter().enumerate().filter(|(_, program)| program.0 == way) {
+                        costs[at].push((after[at] - before[at]) / f64::from(BURST));
+                    }
                 }
             }
         }
         for (name, values) in ["direct", "nginx", "shim + daemon"].into_iter().zip(&rates) {
             table.note(&format!("{name}: calls/s, {IN_FLIGHT} in flight"), with_unit(median(values), ""));
+        }
+        for ((_, name, _), values) in programs.iter().zip(&costs) {
+            let figure = format!("{name}: processor time per call, {IN_FLIGHT} in flight");
+            table.note(&figure, with_unit(median(values), "us"));
         }
         table.at_least("calls/s, x nginx's", median_ratio(&rates[2], &rates[1]), "x", 1.0);
         Ok(())
@@ -225,6 +242,12 @@ impl Ways {
         mcp::has_answer(answer, text)?;
         Ok(took)
     }
+}
+
+/// The processor time of each program so far.
+fn cpu_micros(programs: &[Program; 3]) -> Result<[f64; 3], Error> {
+    let [a, b, c] = programs.map(|(_, _, pid)| proc::cpu_micros(pid));
+    Ok([a?, b?, c?])
 }
 
 fn timed(connection: &mut Connection, request: &[u8]) -> Result<Duration, Error> {

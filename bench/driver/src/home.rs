@@ -66,6 +66,11 @@ impl House {
         self.dir.path()
     }
 
+    /// The daemon's process id, while it runs.
+    pub(crate) fn daemon_pid(&self) -> Option<u32> {
+        self.daemon.as_ref().map(Child::id)
+    }
+
     /// A command that runs in this home and knows no other.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);

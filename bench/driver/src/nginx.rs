@@ -59,6 +59,11 @@ impl Nginx {
         Ok(nginx)
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn wait(&mut self) -> Result<(), Error> {
         let deadline = Instant::now() + START;
         while TcpStream::connect(self.address).is_err() {
