@@ -4,6 +4,7 @@
 mod calls;
 mod handler;
 mod login;
+mod message;
 mod progress;
 mod render;
 mod tools;

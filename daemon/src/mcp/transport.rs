@@ -22,6 +22,7 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::calls::{Calls, Cancellation};
+use super::message;
 use crate::line_io::{LineReader, Read};
 use crate::server::Server;
 use crate::session::Session;
@@ -75,7 +76,7 @@ impl SocketTransport {
     /// Not async, like everything between a line that was taken from the reader and its fate: the SDK drops the future of
     /// [`Transport::receive`] whenever something else is ready.
     fn accept(&mut self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
-        let Ok(message) = serde_json::from_slice(line) else {
+        let Ok(message) = message::read(line) else {
             match serde_json::from_slice(line) {
                 Ok(head) => self.refuse(&head),
                 Err(_) => self.give_up(ErrorCode::PARSE_ERROR, "could not read the line: not JSON-RPC"),
