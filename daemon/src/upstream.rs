@@ -17,6 +17,7 @@ mod client;
 mod config;
 mod cookies;
 mod delay;
+mod delta;
 mod error;
 mod events;
 mod known_limits;

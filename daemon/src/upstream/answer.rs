@@ -149,10 +149,7 @@ impl Answer {
             }
             Event::Generated => self.generated = true,
             Event::Message(text) => return self.finish_message(&text, fed),
-            Event::Created { response_id } => {
-                self.responses = true;
-                self.completion.response_id = response_id;
-            }
+            Event::Created => self.responses = true,
             Event::Completed(completion) => {
                 self.completion = *completion;
                 if self.finished.is_empty() && self.open.is_empty() {
