@@ -4,18 +4,21 @@
 //! it takes a visible [`Secret::expose`], so that every place where a token leaves this type can be found by name.
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// An access token, refresh token, authorization code or PKCE verifier.
+///
+/// A clone is the same text in memory.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
+pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
     /// Takes the text over; the caller keeps no copy.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
+        Self(Arc::new(Zeroizing::new(text.into())))
     }
 
     /// The text itself: for a request header, a request body or the credential file, nothing else.

@@ -7,10 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, Method, Request, Response, StatusCode, Url};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 use super::classify;
 use super::config::Settings;
@@ -31,6 +30,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Of an error body; the message is in its beginning.
 const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
+
+static ACCOUNT_ID: HeaderName = HeaderName::from_static("chatgpt-account-id");
+static ORIGINATOR: HeaderName = HeaderName::from_static("originator");
+static VERSION: HeaderName = HeaderName::from_static("version");
 
 /// Client, settings and cookies of the backend.
 #[derive(Debug)]
@@ -63,36 +66,36 @@ impl Backend {
         Self { settings, limits, clocks, pool, jar: Jar::default() }
     }
 
-    /// A request with the headers that every request carries (WIRE §7.1), under our own name.
-    pub(super) async fn request(
+    /// A request with `headers` and those that every request carries (WIRE §7.1), under our own name.
+    pub(super) fn request(
         &self,
         method: Method,
         url: Url,
         grant: &Grant,
-    ) -> Result<RequestBuilder, UpstreamError> {
-        let mut headers = HeaderMap::with_capacity(12);
-        let bearer = Zeroizing::new(format!("Bearer {}", grant.access_token.expose()));
-        let mut bearer = HeaderValue::try_from(bearer.as_str()).map_err(not_prepared)?;
+        mut headers: HeaderMap,
+    ) -> Result<Request, UpstreamError> {
+        // One copy of the token, which the request takes along.
+        let bearer = format!("Bearer {}", grant.access_token.expose());
+        let mut bearer = HeaderValue::try_from(bearer).map_err(not_prepared)?;
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
         let account = HeaderValue::try_from(grant.account_id.as_str()).map_err(not_prepared)?;
-        headers.insert(HeaderName::from_static("chatgpt-account-id"), account);
-        headers.insert(HeaderName::from_static("originator"), self.settings.originator.clone());
+        headers.insert(&ACCOUNT_ID, account);
+        headers.insert(&ORIGINATOR, self.settings.originator.clone());
         headers.insert(USER_AGENT, self.settings.user_agent.clone());
-        headers.insert(HeaderName::from_static("version"), self.settings.version_header.clone());
+        headers.insert(&VERSION, self.settings.version_header.clone());
         if let Some(cookies) = self.jar.header(&url, &self.settings.backend, SystemTime::now()) {
             headers.insert(COOKIE, cookies);
         }
-        Ok(self.client().await?.request(method, url).headers(headers))
+        let mut request = Request::new(method, url);
+        *request.headers_mut() = headers;
+        Ok(request)
     }
 
     /// Sends and waits at most `limit` for the response head.
-    pub(super) async fn send(
-        &self,
-        request: RequestBuilder,
-        limit: Duration,
-    ) -> Result<Response, UpstreamError> {
-        let response = match timeout(limit, request.send()).await {
+    pub(super) async fn send(&self, request: Request, limit: Duration) -> Result<Response, UpstreamError> {
+        let client = self.client().await?;
+        let response = match timeout(limit, client.execute(request)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(not_answered(error)),
             Err(_elapsed) => {
@@ -114,7 +117,7 @@ impl Backend {
     ) -> Result<Reply, UpstreamError> {
         let limit = self.limits.backend_request;
         let exchange = async {
-            let request = self.request(Method::GET, url, grant).await?.headers(extra);
+            let request = self.request(Method::GET, url, grant, extra)?;
             let response = self.send(request, limit).await?;
             let (status, headers) = (response.status(), response.headers().clone());
             if !status.is_success() && status != StatusCode::NOT_MODIFIED {

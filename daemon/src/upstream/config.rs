@@ -46,11 +46,16 @@ pub enum ConfigError {
     },
 }
 
+/// Where turns go, below the backend (WIRE §7).
+pub(super) const RESPONSES_PATH: &str = "codex/responses";
+
 /// A checked [`UpstreamConfig`].
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     /// Without a slash at its end.
     pub(super) backend: Url,
+    /// Where turns go, unless the account names another origin.
+    pub(super) responses: Url,
     pub(super) is_loopback: bool,
     pub(super) originator: HeaderValue,
     pub(super) user_agent: HeaderValue,
@@ -78,7 +83,9 @@ impl Settings {
         if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
             return Err(ConfigError::NotSecure { backend });
         }
+        let responses = below(url.clone(), RESPONSES_PATH);
         Ok(Self {
+            responses,
             originator: header("originator", &config.originator)?,
             user_agent: header("user agent", &config.user_agent)?,
             version_header: header("client version", &config.client_version)?,
@@ -103,10 +110,14 @@ impl Settings {
             url = origin;
             url.set_path(self.backend.path());
         }
-        let base = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{base}/{path}"));
-        url
+        below(url, path)
     }
+}
+
+fn below(mut base: Url, path: &str) -> Url {
+    let path = format!("{}/{path}", base.path().trim_end_matches('/'));
+    base.set_path(&path);
+    base
 }
 
 fn header(name: &'static str, value: &str) -> Result<HeaderValue, ConfigError> {

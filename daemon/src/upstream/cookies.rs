@@ -59,7 +59,7 @@ impl Jar {
     /// Keeps what a response from `url` sets. `backend` is the configured one; other hosts than its own and chatgpt.com's
     /// are not asked and not believed.
     pub(super) fn store(&self, headers: &HeaderMap, url: &Url, backend: &Url, now: SystemTime) {
-        if !is_ours(url, backend) {
+        if !headers.contains_key(SET_COOKIE) || !is_ours(url, backend) {
             return;
         }
         let Some(host) = url.host_str() else { return };
@@ -80,7 +80,7 @@ impl Jar {
 
     /// The `cookie` header for a request to `url`.
     pub(super) fn header(&self, url: &Url, backend: &Url, now: SystemTime) -> Option<HeaderValue> {
-        if !is_ours(url, backend) {
+        if self.cookies.lock().is_empty() || !is_ours(url, backend) {
             return None;
         }
         let host = url.host_str()?;

@@ -12,7 +12,7 @@ use super::client::Backend;
 use super::error::{ErrorKind, Facts, Retry, UpstreamError, sample};
 use super::routing::Routing;
 use crate::grant::Grant;
-use crate::secret::Fingerprint;
+use crate::secret::Secret;
 
 /// A few hundred bytes per workspace.
 const MAX_CHECK_BYTES: usize = 1024 * 1024;
@@ -32,8 +32,8 @@ pub(super) struct Routes {
 
 #[derive(Clone, Debug)]
 struct Known {
-    /// The grant that was asked with last.
-    grant: Fingerprint,
+    /// The token that was asked with last.
+    asked_with: Secret,
     /// The last good route, maybe of an earlier grant.
     routing: Option<Routing>,
     /// When that question failed.
@@ -43,11 +43,10 @@ struct Known {
 impl Routes {
     /// The account's route, asked for unless this grant has it.
     pub(super) async fn check(&self, backend: &Backend, grant: &Grant) -> Result<Routing, UpstreamError> {
-        let asked_with = grant.fingerprint();
         let _turn = self.one_at_a_time.lock().await;
         let before = self.known.lock().get(&grant.account_id).cloned();
-        if let Some(Known { grant, routing: Some(routing), failed_at: None }) = &before
-            && *grant == asked_with
+        if let Some(Known { asked_with, routing: Some(routing), failed_at: None }) = &before
+            && *asked_with == grant.access_token
         {
             return Ok(routing.clone());
         }
@@ -56,7 +55,8 @@ impl Routes {
         let failed_at = outcome.is_err().then(Instant::now);
         let mut known = self.known.lock();
         if known.len() < MAX_ACCOUNTS || known.contains_key(&grant.account_id) {
-            known.insert(grant.account_id.clone(), Known { grant: asked_with, routing, failed_at });
+            let asked_with = grant.access_token.clone();
+            known.insert(grant.account_id.clone(), Known { asked_with, routing, failed_at });
         }
         outcome
     }
@@ -66,7 +66,7 @@ impl Routes {
         if let Some(settled) = self.settled(grant) {
             return (settled, None);
         }
-        match self.check(backend, grant).await {
+        match Box::pin(self.check(backend, grant)).await {
             Ok(routing) => (routing, None),
             Err(error) => {
                 tracing::warn!(%error, request_id = error.facts.request_id, "the workspace routing could not be checked");
@@ -82,7 +82,7 @@ impl Routes {
     fn settled(&self, grant: &Grant) -> Option<Routing> {
         let known = self.known.lock().get(&grant.account_id).cloned()?;
         let is_due = known.failed_at.is_some_and(|failed_at| failed_at.elapsed() >= ASK_AGAIN_AFTER);
-        (known.grant == grant.fingerprint() && !is_due).then(|| known.routing.unwrap_or_default())
+        (known.asked_with == grant.access_token && !is_due).then(|| known.routing.unwrap_or_default())
     }
 }
 
