@@ -75,12 +75,13 @@ impl LineReader {
     }
 }
 
-/// Writes lines, each whole. There is no queue: whoever has a line waits for its turn, and so is slowed down by a slow
-/// peer.
+/// Writes lines, each whole. Whoever has a line waits until it is out, and so is slowed down by a slow peer.
 #[derive(Debug)]
 pub(crate) struct LineWriter {
     stream: Arc<Stream>,
-    /// Held for the length of a line.
+    /// Lines of those who wait for their turn, in order. What it holds is bounded by how many they are.
+    waiting: parking_lot::Mutex<Vec<u8>>,
+    /// Held for the length of a write.
     turn: Mutex<()>,
     stall: Duration,
     dead: CancellationToken,
@@ -89,19 +90,44 @@ pub(crate) struct LineWriter {
 impl LineWriter {
     /// `dead` is cancelled when the peer takes nothing for `stall`, or is gone.
     pub(crate) fn new(stream: Arc<Stream>, stall: Duration, dead: CancellationToken) -> Self {
-        Self { stream, turn: Mutex::default(), stall, dead }
+        Self { stream, waiting: parking_lot::Mutex::default(), turn: Mutex::default(), stall, dead }
     }
 
     /// Writes one line; `line` has no newline.
     ///
     /// # Errors
     /// When the session is over. A line may then have been written in part; nothing follows it. The same holds when this
-    /// future is dropped in the middle of a line: the rest of it is lost, so the session ends.
-    pub(crate) async fn write(&self, mut line: Vec<u8>) -> io::Result<()> {
+    /// future is dropped in the middle of its write: the rest is lost, so the session ends. Dropped before, it leaves its
+    /// line to whoever writes next.
+    pub(crate) async fn write(&self, line: Vec<u8>) -> io::Result<()> {
+        self.queue(line);
+        self.flush().await
+    }
+
+    /// As [`Self::write`], for a line that others may follow at once: what every task that is ready now has to say goes out
+    /// in one write, for which the peer wakes up once.
+    pub(crate) async fn write_with_others(&self, line: Vec<u8>) -> io::Result<()> {
+        self.queue(line);
+        tokio::task::yield_now().await;
+        self.flush().await
+    }
+
+    fn queue(&self, mut line: Vec<u8>) {
         line.push(b'\n');
+        let mut waiting = self.waiting.lock();
+        if waiting.is_empty() {
+            *waiting = line;
+        } else {
+            waiting.append(&mut line);
+        }
+    }
+
+    /// Writes what waits; with nothing there, whoever had the turn before has written this caller's line too.
+    async fn flush(&self) -> io::Result<()> {
         let turn = self.turn.lock().await;
+        let lines = std::mem::take(&mut *self.waiting.lock());
         let whole = self.dead.clone().drop_guard();
-        let written = self.write_all(&line).await;
+        let written = self.write_all(&lines).await;
         if written.is_ok() {
             whole.disarm();
         }
@@ -110,6 +136,9 @@ impl LineWriter {
     }
 
     async fn write_all(&self, mut rest: &[u8]) -> io::Result<()> {
+        if self.dead.is_cancelled() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let mut stream = &*self.stream;
         while !rest.is_empty() {
             let written = tokio::select! {
@@ -137,5 +166,74 @@ impl LineWriter {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use tokio::net::UnixStream;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    fn writer(kind: SocketType) -> (Arc<LineWriter>, UnixStream) {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (ours, peer) = socketpair(AddressFamily::UNIX, kind, flags, None).unwrap();
+        let stream = Arc::new(Stream::UdSocket(ours.try_into().unwrap()));
+        let writer = LineWriter::new(stream, Duration::from_secs(10), CancellationToken::new());
+        (Arc::new(writer), UnixStream::from_std(peer.into()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_at_once_goes_out_in_one_write_and_in_order() {
+        // One read of such a socket gives one write of the peer.
+        let (writer, mut peer) = writer(SocketType::SEQPACKET);
+        let mut tasks = JoinSet::new();
+        for name in ["one", "two", "three"] {
+            let writer = Arc::clone(&writer);
+            tasks.spawn(async move { writer.write_with_others(name.into()).await });
+        }
+        let mut chunk = [0; 64];
+        let read = peer.read(&mut chunk).await.unwrap();
+        assert_eq!(&chunk[..read], b"one\ntwo\nthree\n");
+        assert!(tasks.join_all().await.iter().all(Result::is_ok));
+        writer.write(b"four".to_vec()).await.unwrap();
+        assert_eq!(peer.read(&mut chunk).await.unwrap(), 5);
+    }
+
+    #[tokio::test]
+    async fn long_lines_of_many_tasks_arrive_whole_while_the_peer_is_slow() {
+        let (writer, peer) = writer(SocketType::STREAM);
+        let mut tasks = JoinSet::new();
+        for n in 0..20_u8 {
+            let writer = Arc::clone(&writer);
+            let line = vec![b'a' + n; 100_000];
+            tasks.spawn(async move {
+                if n % 2 == 0 { writer.write(line).await } else { writer.write_with_others(line).await }
+            });
+        }
+        let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(peer));
+        let mut seen = Vec::new();
+        for _ in 0..20 {
+            let line = lines.next_line().await.unwrap().unwrap();
+            assert!(line.len() == 100_000 && line.bytes().all(|byte| byte == line.as_bytes()[0]));
+            seen.push(line.as_bytes()[0]);
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (b'a'..b'a' + 20).collect::<Vec<u8>>());
+        assert!(tasks.join_all().await.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
+    async fn when_the_peer_is_gone_nobody_is_told_that_a_line_went_out() {
+        let (writer, peer) = writer(SocketType::STREAM);
+        drop(peer);
+        let (one, two) = tokio::join!(
+            writer.write_with_others(b"one".to_vec()),
+            writer.write_with_others(b"two".to_vec())
+        );
+        assert!(one.is_err() && two.is_err());
+        assert!(writer.dead.is_cancelled());
     }
 }

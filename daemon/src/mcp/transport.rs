@@ -205,9 +205,14 @@ impl Transport<RoleServer> for SocketTransport {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let session = Arc::clone(&self.session);
         let encoded = self.outward(item).map(|(message, place)| (serde_json::to_vec(&message), place));
+        let others = self.calls.has_open();
         async move {
             let Some((line, place)) = encoded else { return Ok(()) };
-            let written = session.writer.write(line?).await;
+            let written = if others {
+                session.writer.write_with_others(line?).await
+            } else {
+                session.writer.write(line?).await
+            };
             drop(place);
             written
         }
