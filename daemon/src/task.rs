@@ -12,6 +12,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    // A task is moved into its place and once more when it ends; what is in a box is not.
+    let future = Box::pin(future);
     tracker.spawn(async move {
         let output = std::panic::AssertUnwindSafe(future).catch_unwind().await;
         if output.is_err() {

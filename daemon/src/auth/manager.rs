@@ -239,7 +239,7 @@ impl Shared {
                 Need::Needed(reason) => (Urgency::Needed, reason),
             };
             let renewed = match self.ours.check_spendable(&login) {
-                Ok(token) => self.refresher.renew(&login, token, urgency, reason).await,
+                Ok(token) => Box::pin(self.refresher.renew(&login, token, urgency, reason)).await,
                 Err(why) => Err(why.into()),
             };
             match renewed {

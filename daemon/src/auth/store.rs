@@ -153,7 +153,7 @@ impl Store {
         {
             return Ok(cached.login.clone());
         }
-        self.reload().await
+        Box::pin(self.reload()).await
     }
 
     /// The login in the file, read again whatever its stamp says.

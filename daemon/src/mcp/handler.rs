@@ -64,7 +64,7 @@ impl Handler {
         }
         if tool == "codex_status" {
             return Ok(match arguments::<StatusArguments>(tool, request.arguments) {
-                Ok(arguments) => Ok(complete(self.status(arguments, context).await)),
+                Ok(arguments) => Ok(complete(Box::pin(self.status(arguments, context)).await)),
                 Err(error) => Err(error),
             });
         }
@@ -72,9 +72,9 @@ impl Handler {
             return Ok(Err(error));
         }
         Ok(match tool {
-            "codex_login" => return Ok(self.login(request, context).await),
-            "codex_clear" => service.logout().await.map(|report| complete(render::logout(&report))),
-            _ => service.models().await.map(|list| complete(render::models(&list))),
+            "codex_login" => return Ok(Box::pin(self.login(request, context)).await),
+            "codex_clear" => Box::pin(service.logout()).await.map(|report| complete(render::logout(&report))),
+            _ => Box::pin(service.models()).await.map(|list| complete(render::models(&list))),
         })
     }
 

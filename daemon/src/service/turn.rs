@@ -175,10 +175,10 @@ impl CodexService {
         if self.inner.shutdown.phase() == Phase::Closing {
             return Err(draining());
         }
-        let id = codex_oauth_proto::Nonce::random()
+        let session_id = codex_oauth_proto::Nonce::random()
             .map_err(|error| super::internal("name a turn", &error))?
-            .to_string()
-            .split_off(20);
+            .to_string();
+        let id = session_id[20..].to_owned();
         let entry = RunningTurn { key, cancel: CancellationToken::new(), askers: Askers::default() };
         {
             let mut running = self.inner.running.lock();
@@ -188,7 +188,7 @@ impl CodexService {
             running.insert(id.clone(), entry.clone());
             self.inner.count.send_replace(running.len());
         }
-        let running = Running { inner: Arc::clone(&self.inner), id: id.clone() };
+        let running = Running { inner: Arc::clone(&self.inner), id: id.clone(), session_id };
         let events = entry.askers.join()?.ok_or_else(|| super::internal("start a turn", &"it has ended"))?;
         let work = work::work(running, question, entry).instrument(tracing::info_span!("turn", id));
         let _detached = task::spawn(&self.inner.tracker, "turn", work);
@@ -214,6 +214,8 @@ pub(super) struct RunningTurn {
 struct Running {
     inner: Arc<Inner>,
     id: String,
+    /// The conversation's name upstream.
+    session_id: String,
 }
 
 impl Drop for Running {

@@ -45,6 +45,11 @@ impl Catalogue {
         if let Some(fresh) = self.fresh(&grant.account_id) {
             return Ok(fresh);
         }
+        // Boxed, so that a turn's future has no room for what it rarely does.
+        Box::pin(self.renewed(backend, grant)).await
+    }
+
+    async fn renewed(&self, backend: &Backend, grant: &Grant) -> Result<Arc<Models>, UpstreamError> {
         let _turn = self.one_at_a_time.lock().await;
         if let Some(fresh) = self.fresh(&grant.account_id) {
             return Ok(fresh);

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::answer::{Answer, End, Fed};
 use super::classify;
 use super::client::{Backend, not_prepared};
+use super::config::RESPONSES_PATH;
 use super::delay;
 use super::error::{ErrorKind, Facts, Retry, UpstreamError, sample};
 use super::rate_limits::{self, RateLimit};
@@ -25,6 +26,11 @@ use crate::sleep::{Clocks, Silence};
 
 /// Models remembered as wanting instructions; the catalogue holds a dozen.
 const MAX_REMEMBERED_MODELS: usize = 64;
+
+/// As many headers as a turn's request can have, so that their map is made once.
+const MAX_REQUEST_HEADERS: usize = 16;
+
+static SESSION_ID: HeaderName = HeaderName::from_static("session-id");
 
 /// Sticky routing within a turn (WIRE §7.1).
 const TURN_STATE: &str = "x-codex-turn-state";
@@ -95,7 +101,7 @@ impl Turn<'_> {
         let request_id = classify::request_id(headers);
         self.tell(UpstreamEvent::Headers { status: status.as_u16(), request_id: request_id.clone() }).await;
         if !status.is_success() {
-            return Err(self.inner.backend.http_error(response).await);
+            return Err(Box::pin(self.inner.backend.http_error(response)).await);
         }
         let facts = classify::facts(Some(status), headers_of(&response), b"");
         let served_model = classify::text(headers_of(&response), "openai-model");
@@ -128,12 +134,15 @@ impl Turn<'_> {
         let form =
             Form { lite: catalogue.is_lite(&self.grant.account_id, &self.request.model), needs_instructions };
         let body = request::body(self.request, form).map_err(not_prepared)?;
-        let url = backend.settings.url_at(self.routing.origin.as_deref(), "codex/responses");
-        let mut headers = HeaderMap::with_capacity(8);
+        let url = match self.routing.origin.as_deref() {
+            None => backend.settings.responses.clone(),
+            other => backend.settings.url_at(other, RESPONSES_PATH),
+        };
+        let mut headers = HeaderMap::with_capacity(MAX_REQUEST_HEADERS);
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let session = HeaderValue::try_from(&self.request.session_id).map_err(not_prepared)?;
-        headers.insert(HeaderName::from_static("session-id"), session);
+        headers.insert(&SESSION_ID, session);
         if form.lite {
             let name = HeaderName::from_static("x-openai-internal-codex-responses-lite");
             headers.insert(name, HeaderValue::from_static("true"));
@@ -146,7 +155,8 @@ impl Turn<'_> {
             headers.insert(HeaderName::from_static(TURN_STATE), state.clone());
         }
         tracing::debug!(model = self.request.model, bytes = body.len(), lite = form.lite, "sending a turn");
-        let request = backend.request(Method::POST, url, self.grant).await?.headers(headers).body(body);
+        let mut request = backend.request(Method::POST, url, self.grant, headers)?;
+        *request.body_mut() = Some(body.into());
         backend.send(request, backend.limits.connect + backend.limits.response_head).await
     }
 
@@ -229,7 +239,7 @@ impl Inner {
             if !self.known_limits.may_ask(&grant.account_id, Instant::now()) {
                 return Err(held.error);
             }
-            match self.usage(grant).await {
+            match Box::pin(self.usage(grant)).await {
                 Ok(usage) if usage.lifts(&held.limit_id) => {
                     self.known_limits.lift(&grant.account_id, &held.limit_id);
                 }

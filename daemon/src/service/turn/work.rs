@@ -10,7 +10,7 @@ use super::{Outcome, PROGRESS_EVERY, Question, Running, RunningTurn, Usage, mill
 use crate::grant::Grant;
 use crate::kill_point;
 use crate::service::models::Choice;
-use crate::service::{Inner, internal, interrupted, ledger, summary};
+use crate::service::{Inner, interrupted, ledger, summary};
 use crate::shutdown::Phase;
 use crate::state::{self, Begin, Begun, Key};
 use crate::upstream::{self, ErrorKind, InputMessage, ResponsesRequest, Role, UpstreamError};
@@ -32,7 +32,7 @@ pub(super) async fn work(running: Running, question: Question, turn: RunningTurn
     let mut record = Record { id: &running.id, key, is: Recorded::NotYet };
     let mut partial = String::new();
     let mut account_id = String::new();
-    let asking = ask(&running.inner, &question, &teller, &mut record, &mut partial, &mut account_id);
+    let asking = ask(&running, &question, &teller, &mut record, &mut partial, &mut account_id);
     let result = tokio::select! {
         () = cancel.cancelled() => None,
         result = asking => Some(result),
@@ -51,15 +51,7 @@ pub(super) async fn work(running: Running, question: Question, turn: RunningTurn
         let limits = running.inner.upstream_limits(&account_id);
         summary::line(&outcome, &limits)
     });
-    tracing::info!(
-        turn = running.id,
-        model = outcome.model,
-        request_id = outcome.request_id,
-        ms = millis(outcome.duration),
-        answer_bytes = outcome.answer.as_ref().map(String::len),
-        error = outcome.error.as_ref().map(|error| tracing::field::debug(error.code)),
-        "turn ended"
-    );
+    log_end(&running.id, &outcome);
     kill_point::reached("ended");
     if record.is == Recorded::Yes {
         // Before the last word, so that whoever comes too late for it finds the outcome.
@@ -75,7 +67,7 @@ pub(super) async fn work(running: Running, question: Question, turn: RunningTurn
 
 /// From the token to the answer. `partial` holds what had come of it when this fails or is dropped.
 async fn ask(
-    inner: &Inner,
+    running: &Running,
     question: &Question,
     teller: &Teller,
     record: &mut Record<'_>,
@@ -86,16 +78,17 @@ async fn ask(
     if question.temperature.is_some() {
         notes.push("temperature was left out: Codex models take none".to_owned());
     }
+    let inner = &running.inner;
     let mut grant = inner.grant(teller).await?;
     account_id.clone_from(&grant.account_id);
     let mut renewed = false;
     loop {
-        match attempt(inner, &grant, question, teller, record, partial, &mut notes).await {
+        match attempt(running, &grant, question, teller, record, partial, &mut notes).await {
             Ok(outcome) => return Ok(Outcome { notes, ..outcome }),
             Err(Failure::Unauthorized(refused)) if renewed => return Err(refused.to_wire()),
             Err(Failure::Unauthorized(_)) => {
                 teller.tell("refreshing login").await;
-                grant = inner.tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
+                grant = Box::pin(inner.tokens.recover(&grant)).await.map_err(|error| error.to_wire())?;
                 renewed = true;
             }
             Err(Failure::Other(error)) => return Err(error),
@@ -164,7 +157,7 @@ impl From<Choice> for Failure {
 }
 
 async fn attempt(
-    inner: &Inner,
+    running: &Running,
     grant: &Grant,
     question: &Question,
     teller: &Teller,
@@ -172,6 +165,7 @@ async fn attempt(
     partial: &mut String,
     notes: &mut Vec<String>,
 ) -> Result<Outcome, Failure> {
+    let inner = &running.inner;
     let model = inner.choose_model(grant, question, notes).await?;
     let request = ResponsesRequest {
         model: model.clone(),
@@ -179,7 +173,7 @@ async fn attempt(
         input: vec![InputMessage { role: Role::User, text: question.prompt.clone() }],
         effort: question.effort.clone(),
         verbosity: None,
-        session_id: session_id().map_err(Failure::Other)?,
+        session_id: running.session_id.clone(),
     };
     record.write(inner, teller, &model).await.map_err(Failure::Other)?;
     let (sender, mut events) = mpsc::channel(EVENTS);
@@ -254,17 +248,22 @@ fn fit(outcome: &mut Outcome) {
     }
 }
 
+/// One that went well is worth a line only to who looks for it.
+fn log_end(turn: &str, outcome: &Outcome) {
+    let request_id = outcome.request_id.as_deref();
+    let ms = millis(outcome.duration);
+    match &outcome.error {
+        None => tracing::debug!(turn, model = outcome.model, request_id, ms, "turn ended"),
+        Some(error) => tracing::info!(turn, code = ?error.code, request_id, ms, "turn ended without an answer"),
+    }
+}
+
 fn called_off(inner: &Inner) -> WireError {
     if inner.shutdown.phase() == Phase::Serving {
         return interrupted();
     }
     let message = "could not finish the answer: the daemon was shut down while it came";
     WireError::daemon(ErrorCode::StreamInterrupted, Retry::Unknown, message).next(NextStep::AskAgain)
-}
-
-fn session_id() -> Result<String, WireError> {
-    let nonce = codex_oauth_proto::Nonce::random().map_err(|error| internal("name a turn", &error))?;
-    Ok(nonce.to_string())
 }
 
 fn given(partial: String) -> Option<String> {
