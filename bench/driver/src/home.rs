@@ -12,9 +12,10 @@ use codex_oauth_proto::Client;
 use codex_oauth_proto::api::account;
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::report::{REPORT_FLAG, StartupReport};
-use fake_openai::{Config, FakeOpenAi};
+use fake_openai::{Config, FakeOpenAi, MintRequest};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::error::{Error, Trying as _};
@@ -47,8 +48,13 @@ pub(crate) struct House {
 }
 
 impl House {
-    /// Starts everything and signs in.
+    /// Starts everything with the daemon's own limits, and signs in.
     pub(crate) fn start(daemon: &Path, backend: Backend) -> Result<Self, Error> {
+        Self::start_limited(daemon, backend, "")
+    }
+
+    /// The same with `limits`, lines of that table in `config.toml`.
+    pub(crate) fn start_limited(daemon: &Path, backend: Backend, limits: &str) -> Result<Self, Error> {
         let config = if backend == Backend::Tls { Config::with_tls() } else { Config::default() };
         let fake = FakeOpenAi::start(config).trying("start fake-openai")?;
         let upstream = (backend == Backend::Fast).then(|| Upstream::start(fake.address())).transpose()?;
@@ -56,6 +62,9 @@ impl House {
         let dir = tempfile::Builder::new().prefix("cxo").tempdir().trying("make a temporary folder")?;
         let mut house = Self { fake, upstream, vars: BTreeMap::new(), daemon: None, dir };
         house.furnish(daemon)?;
+        if !limits.is_empty() {
+            house.write("config/config.toml", &format!("[limits]\n{limits}"))?;
+        }
         house.start_daemon(daemon)?;
         house.sign_in()?;
         Ok(house)
@@ -96,6 +105,28 @@ impl House {
         }
     }
 
+    /// Lets the access token in the credential file have ended; the refresh token stays.
+    pub(crate) fn end_token(&self) -> Result<(), Error> {
+        const FILE: &str = "home/.claude/auth.json";
+        let read = || -> std::io::Result<Value> {
+            Ok(serde_json::from_slice(&std::fs::read(self.path().join(FILE))?)?)
+        };
+        let mut document = read().trying("read the credential file")?;
+        let login = &mut document["openai_codex"];
+        let ended = MintRequest { access_token_life_secs: Some(-60), ..MintRequest::default() };
+        login["access_token"] = self.fake.mint(&ended).access_token.into();
+        login["expires_at"] = 1.into();
+        // A pair that was renewed a moment ago is not renewed again for its end: the clock might be wrong.
+        login["grant"]["last_refresh"] = Value::Null;
+        self.write(FILE, &document.to_string())
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), Error> {
+        File::create(self.path().join(name))
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .trying(&format!("write {name}"))
+    }
+
     /// The environment as clients of this process read it.
     pub(crate) fn env(&self) -> Env {
         let us = Env::from_process();
@@ -128,9 +159,7 @@ impl House {
         }
         if let (Some(issuer), Some(backend)) = (self.fake.tls_issuer_url(), self.fake.tls_backend_url()) {
             let ca = self.path().join("ca.pem");
-            File::create(&ca)
-                .and_then(|mut file| file.write_all(self.fake.ca_pem().as_bytes()))
-                .trying("write ca.pem")?;
+            self.write("ca.pem", self.fake.ca_pem())?;
             vars.insert("CODEX_OAUTH_CA_FILE", ca.display().to_string());
             vars.insert("CODEX_OAUTH_ISSUER_URL", issuer);
             vars.insert("CODEX_OAUTH_BACKEND_URL", backend);

@@ -1,4 +1,4 @@
-//! Measures codex-oauth beside its references: `bench/cold-start`, `bench/limits` and `bench/tool-call` build everything and start this.
+//! Measures codex-oauth beside its references: the scripts beside the driver build everything and start this.
 //!
 //! Promises: what is compared is measured interleaved in one run; every wait is bounded and a run takes less than three
 //! minutes; nothing leaves loopback and nothing of the caller's home is touched; every process that was started is ended by
@@ -19,6 +19,7 @@ mod proc;
 mod sessions;
 mod sse;
 mod stats;
+mod storm;
 mod table;
 mod upstream;
 
@@ -63,6 +64,7 @@ fn measure(args: &Args, table: &mut Table) -> Result<(), Error> {
             pooled::measure(args, table)
         }
         "limits" => limits::measure(args, table),
+        "storm" => storm::measure(args, table),
         other => Err(Error::said("choose a benchmark", format!("`{other}` is none"))),
     }
 }

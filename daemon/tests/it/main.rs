@@ -25,6 +25,7 @@ mod settings;
 mod shutdown;
 mod socket_api;
 mod start;
+mod storm;
 mod support;
 mod tidy;
 mod units;
