@@ -53,8 +53,8 @@ mod tests {
     }
 
     /// Everything in a message that can be compared: its printed form, and the metadata, which that leaves out.
-    fn all_of(message: Option<ClientJsonRpcMessage>) -> String {
-        let meta = match &message {
+    fn all_of(message: Option<&ClientJsonRpcMessage>) -> String {
+        let meta = match message {
             Some(JsonRpcMessage::Request(JsonRpcRequest {
                 request: ClientRequest::CallToolRequest(call),
                 ..
@@ -82,7 +82,11 @@ mod tests {
                 format!(r#"{{"jsonrpc":"2.0","id":2.0,"method":"tools/call","params":{params}}}"#),
             ] {
                 assert!(serde_json::from_str::<Call>(&line).is_ok(), "not at once: {line}");
-                assert_eq!(all_of(read(line.as_bytes()).ok()), all_of(by_the_sdk(&line)), "{line}");
+                assert_eq!(
+                    all_of(read(line.as_bytes()).ok().as_ref()),
+                    all_of(by_the_sdk(&line).as_ref()),
+                    "{line}"
+                );
             }
         }
     }
@@ -108,7 +112,11 @@ mod tests {
             "{",
         ] {
             assert!(serde_json::from_str::<Call>(line).is_err(), "{line}");
-            assert_eq!(all_of(read(line.as_bytes()).ok()), all_of(by_the_sdk(line)), "{line}");
+            assert_eq!(
+                all_of(read(line.as_bytes()).ok().as_ref()),
+                all_of(by_the_sdk(line).as_ref()),
+                "{line}"
+            );
         }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use reqwest::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::header::{
+    AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT,
+};
 use reqwest::{Client, Method, Request, Response, StatusCode, Url};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -73,13 +75,13 @@ impl Backend {
         url: Url,
         grant: &Grant,
         mut headers: HeaderMap,
-    ) -> Result<Request, UpstreamError> {
+    ) -> Result<Request, InvalidHeaderValue> {
         // One copy of the token, which the request takes along.
         let bearer = format!("Bearer {}", grant.access_token.expose());
-        let mut bearer = HeaderValue::try_from(bearer).map_err(not_prepared)?;
+        let mut bearer = HeaderValue::try_from(bearer)?;
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
-        let account = HeaderValue::try_from(grant.account_id.as_str()).map_err(not_prepared)?;
+        let account = HeaderValue::try_from(grant.account_id.as_str())?;
         headers.insert(&ACCOUNT_ID, account);
         headers.insert(&ORIGINATOR, self.settings.originator.clone());
         headers.insert(USER_AGENT, self.settings.user_agent.clone());
@@ -117,7 +119,7 @@ impl Backend {
     ) -> Result<Reply, UpstreamError> {
         let limit = self.limits.backend_request;
         let exchange = async {
-            let request = self.request(Method::GET, url, grant, extra)?;
+            let request = self.request(Method::GET, url, grant, extra).map_err(not_prepared)?;
             let response = self.send(request, limit).await?;
             let (status, headers) = (response.status(), response.headers().clone());
             if !status.is_success() && status != StatusCode::NOT_MODIFIED {

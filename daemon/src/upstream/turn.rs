@@ -155,7 +155,7 @@ impl Turn<'_> {
             headers.insert(HeaderName::from_static(TURN_STATE), state.clone());
         }
         tracing::debug!(model = self.request.model, bytes = body.len(), lite = form.lite, "sending a turn");
-        let mut request = backend.request(Method::POST, url, self.grant, headers)?;
+        let mut request = backend.request(Method::POST, url, self.grant, headers).map_err(not_prepared)?;
         *request.body_mut() = Some(body.into());
         backend.send(request, backend.limits.connect + backend.limits.response_head).await
     }

@@ -27,7 +27,7 @@ fn five_hundred_questions_on_an_ended_token_cost_one_refresh_under_every_reuse_p
     let _daemon = rig.signed_in();
     for policy in [ReusePolicy::ErrorOnly, ReusePolicy::KillRefreshFamily, ReusePolicy::KillFamilyAndAccess] {
         for _ in 0..rounds(20) {
-            let (granted, refused) = TIMINGS[seeded.below(TIMINGS.len() as u64) as usize];
+            let (granted, refused) = TIMINGS[usize::try_from(seeded.below(TIMINGS.len() as u64)).unwrap()];
             rig.fake.configure(|fake| {
                 fake.reuse_policy = policy;
                 fake.refresh_success_latency_ms = granted;

@@ -252,9 +252,10 @@ fn fit(outcome: &mut Outcome) {
 fn log_end(turn: &str, outcome: &Outcome) {
     let request_id = outcome.request_id.as_deref();
     let ms = millis(outcome.duration);
-    match &outcome.error {
-        None => tracing::debug!(turn, model = outcome.model, request_id, ms, "turn ended"),
-        Some(error) => tracing::info!(turn, code = ?error.code, request_id, ms, "turn ended without an answer"),
+    if let Some(error) = &outcome.error {
+        tracing::info!(turn, code = ?error.code, request_id, ms, "turn ended without an answer");
+    } else {
+        tracing::debug!(turn, model = outcome.model, request_id, ms, "turn ended");
     }
 }
 
