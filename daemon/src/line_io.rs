@@ -169,9 +169,11 @@ impl LineWriter {
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use tokio::io::AsyncReadExt as _;
     use tokio::net::UnixStream;
     use tokio::task::JoinSet;
 

@@ -51,7 +51,15 @@ pub(super) async fn work(running: Running, question: Question, turn: RunningTurn
         let limits = running.inner.upstream_limits(&account_id);
         summary::line(&outcome, &limits)
     });
-    log_end(&running.id, &outcome);
+    tracing::info!(
+        turn = running.id,
+        model = outcome.model,
+        request_id = outcome.request_id,
+        ms = millis(outcome.duration),
+        answer_bytes = outcome.answer.as_ref().map(String::len),
+        error = outcome.error.as_ref().map(|error| tracing::field::debug(error.code)),
+        "turn ended"
+    );
     kill_point::reached("ended");
     if record.is == Recorded::Yes {
         // Before the last word, so that whoever comes too late for it finds the outcome.
@@ -245,17 +253,6 @@ fn fit(outcome: &mut Outcome) {
     if kept < total {
         answer.truncate(kept);
         outcome.notes.push(format!("the answer is cut: its first {kept} of {total} bytes are shown"));
-    }
-}
-
-/// One that went well is worth a line only to who looks for it.
-fn log_end(turn: &str, outcome: &Outcome) {
-    let request_id = outcome.request_id.as_deref();
-    let ms = millis(outcome.duration);
-    if let Some(error) = &outcome.error {
-        tracing::info!(turn, code = ?error.code, request_id, ms, "turn ended without an answer");
-    } else {
-        tracing::debug!(turn, model = outcome.model, request_id, ms, "turn ended");
     }
 }
 

@@ -135,7 +135,7 @@ async fn a_stream_that_is_silent_after_a_sleep_is_lost_and_keeps_its_text() {
     let (outcome, ()) = tokio::join!(upstream.respond(&grant, &request, &sender), sleeping);
     let error = outcome.expect_err("silence");
     let ErrorKind::LostInSleep { slept } = error.kind else { panic!("{error:?}") };
-    assert_eq!(slept.as_secs() / 60, 120);
+    assert!(slept.as_secs().abs_diff(7_200) < 60, "{slept:?}");
     assert_eq!((error.retry, error.partial_text.as_deref()), (Retry::Unknown, Some("half")));
     assert_eq!(server.requests("codex/responses").len(), 1, "it may have been carried out");
     server.closed.recv().await.expect("the connection is closed");
