@@ -9,7 +9,7 @@ use codex_oauth_proto::env::Env;
 use codex_oauth_proto::local::UserId;
 use codex_oauth_proto::lock::LockError;
 use codex_oauth_proto::report::StartupReport;
-use codex_oauth_proto::{ErrorCode, NextStep, Nonce, Retry, WireError, dir, version};
+use codex_oauth_proto::{ErrorCode, NextStep, Nonce, Retry, WireError, dir, stop_point, version};
 use tokio_util::task::TaskTracker;
 
 use crate::activation::Passed;
@@ -130,6 +130,7 @@ fn prepare(started: &mut Option<Log>) -> Result<Ready, StartError> {
         )
     };
     let socket = passed.map_err(unfit)?;
+    stop_point::reached("daemon claims");
     let claimed = match &socket {
         Some(socket) => {
             activation::check(socket, &config.endpoint.socket()).map_err(unfit)?;
@@ -171,6 +172,7 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
         started_by = process::parent(),
         "ready"
     );
+    stop_point::reached("daemon reports");
     report(reporting, &StartupReport::Ready { pid: std::process::id(), nonce: server.nonce.clone() });
     if reporting == Reporting::Pipe {
         harden::stdout_to_null().map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
@@ -231,6 +233,7 @@ fn start(
         .map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
     let service = CodexService::new(tokens, upstream, config.limits.clone(), shutdown.clone(), state);
     let path = config.endpoint.socket();
+    stop_point::reached("daemon binds");
     let bound = match socket {
         Some(socket) => Bound::inherited(socket, &path, instance),
         None => Bound::bind(&path, uid, instance),

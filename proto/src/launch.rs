@@ -15,7 +15,7 @@ use crate::hello::{Hello, Role};
 use crate::lock::{self, Acquired, FileLock, LockError};
 use crate::report::StartupReport;
 use crate::spawn::{self, Child, ReportPipe};
-use crate::{ErrorCode, NextStep, Nonce, Retry, WireError, version};
+use crate::{ErrorCode, NextStep, Nonce, Retry, WireError, stop_point, version};
 
 /// From finding no daemon to a ready one, waiting for another starter included. A start takes 5 ms; five seconds cover a
 /// cold disk, and stay below the time that an MCP client waits for its server.
@@ -177,6 +177,7 @@ pub fn open_or_start<'a>(
     let deadline = Instant::now() + START_PATIENCE;
     let daemon = find_daemon(env)?;
     dir::ensure_private(&endpoint.dir, env.uid)?;
+    stop_point::reached("starter waits");
     let waited = FileLock::acquire(&endpoint.spawn_lock(), START_PATIENCE, || match open() {
         Ok(session) => Some(Ok(session)),
         Err(_) => connect::pause(caller, Duration::ZERO).err().map(Err),
@@ -185,6 +186,7 @@ pub fn open_or_start<'a>(
         Acquired::Instead(opened) => return Ok(opened?),
         Acquired::Lock(lock) => lock,
     };
+    stop_point::reached("starter starts");
     let daemon = newest::choose(env, daemon);
     start_and_open(env, &daemon, open, deadline.max(Instant::now() + LAST_START), caller)
 }
@@ -331,6 +333,7 @@ fn start(env: &Env, daemon: &Path, deadline: Instant, caller: &Caller<'_>) -> Re
     let log = log_file(env);
     let (child, pipe) = spawn::spawn(daemon, log.as_deref(), env)
         .map_err(|source| LaunchError::Spawn { path: daemon.to_owned(), source })?;
+    stop_point::reached("starter reads");
     match read_report(pipe, deadline, caller)? {
         Some(StartupReport::Ready { .. }) => Ok(Started::Ready),
         Some(StartupReport::AlreadyRunning { holder }) => Ok(Started::AlreadyRunning { holder, child }),

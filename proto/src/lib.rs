@@ -33,6 +33,7 @@ pub mod peer;
 #[cfg(feature = "people")]
 pub mod people;
 pub mod report;
+pub mod stop_point;
 pub mod tools;
 pub mod version;
 

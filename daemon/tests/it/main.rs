@@ -4,6 +4,7 @@
 
 mod activation;
 mod backend_table;
+mod cold_start;
 mod deps;
 mod exposure;
 mod fuzz;
