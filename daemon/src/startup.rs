@@ -155,6 +155,8 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
     let (server, bound) = match started {
         Ok(started) => started,
         Err(error) => {
+            // Whoever hears of it may start another at once, which would take this one for a daemon that serves.
+            drop(instance);
             report_failure(reporting, &error);
             return Err(error);
         }

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::dir::owner_only;
 
-/// How often a waiting starter looks again. Nothing announces a lock's release; 5 ms is lost once per cold start.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// First and longest pause between two looks of a waiting starter: nothing announces a lock's release. Each is half as long
+/// again as the one before. Sixty sessions may wait at once, and must leave the processor to the daemon that they wait for.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
 /// Proof that this process holds the lock. It is let go when this is dropped, or when the process ends.
 #[derive(Debug)]
@@ -67,6 +68,7 @@ impl FileLock {
         mut give_up: impl FnMut() -> Option<T>,
     ) -> Result<Acquired<T>, LockError> {
         let deadline = Instant::now() + patience;
+        let (mut pause, longest) = LOOK_AGAIN;
         loop {
             match Self::try_acquire(path) {
                 Ok(lock) => return Ok(Acquired::Lock(lock)),
@@ -80,7 +82,8 @@ impl FileLock {
                 clippy::disallowed_methods,
                 reason = "no event tells of a released file lock; bounded by `patience`"
             )]
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
+            pause = (pause * 3 / 2).min(longest);
         }
     }
 

@@ -8,6 +8,8 @@ use codex_oauth_proto::hello::Role;
 use codex_oauth_rig::{Lines, Rig, eventually};
 use serde_json::{Value, json};
 
+use crate::support::status_of;
+
 /// A user that every Debian machine has and that owns nothing.
 const NOBODY: u32 = 65_534;
 
@@ -84,36 +86,52 @@ fn a_session_over_the_bound_is_turned_away_with_a_word() {
     assert_eq!(third.receive(), None);
 }
 
-/// Opens every door, connects as another user, says something, and counts the bytes that come back.
-fn stranger(rig: &Rig) -> i32 {
+/// What a stranger says, which nobody is to read.
+const STRANGE: &str = "what a stranger says";
+
+/// Opens every door, connects as another user and says something. The bytes that come back, and the milliseconds until the
+/// connection is closed.
+fn stranger(rig: &Rig) -> (usize, f64) {
     assert!(rustix::process::geteuid().is_root(), "a second user takes root: the test machines run as root");
     let socket = rig.home.endpoint().socket();
     for path in [rig.home.path(), socket.parent().unwrap(), &socket] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
     }
-    let script = "import socket, sys\n\
-        s = socket.socket(socket.AF_UNIX); s.settimeout(30); s.connect(sys.argv[1])\n\
-        try: s.sendall(b'{\"hello\":{}}\\n')\n\
+    let script = "import socket, sys, time\n\
+        s = socket.socket(socket.AF_UNIX); s.settimeout(30); s.connect(sys.argv[1]); began = time.monotonic()\n\
+        try: s.sendall(sys.argv[2].encode() + b'\\n')\n\
         except BrokenPipeError: pass\n\
-        try: sys.exit(len(s.recv(1)))\n\
-        except ConnectionResetError: sys.exit(0)\n";
-    let status = std::process::Command::new("python3")
+        try: got = len(s.recv(1000))\n\
+        except ConnectionResetError: got = 0\n\
+        print(got, (time.monotonic() - began) * 1000)\n";
+    let output = std::process::Command::new("python3")
         .args(["-c", script])
         .arg(&socket)
+        .arg(STRANGE)
         .uid(NOBODY)
         .gid(NOBODY)
-        .status()
+        .output()
         .expect("python3 is there");
-    status.code().expect("it ended by itself")
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (got, took) = said.trim().split_once(' ').unwrap();
+    (got.parse().unwrap(), took.parse().unwrap())
 }
 
 #[test]
 fn another_user_gets_not_a_byte_even_when_every_door_is_open() {
     let rig = Rig::new();
     let daemon = rig.daemon();
-    assert_eq!(stranger(&rig), 0, "the stranger was sent something");
-    // Our own client does not trust the opened directory either, so the count is read from the log.
-    assert!(daemon.log().contains("closed a connection of another user"), "{}", daemon.log());
+    let (got, took) = stranger(&rig);
+    eprintln!("another user with every door open: {got} bytes, closed after {took:.1} ms");
+    assert_eq!(got, 0, "the stranger was sent something");
+    assert!(took < 1_000.0, "the promise is 100 ms on a quiet machine");
+    let refused = status_of(&rig.home)["peersRefused"].clone();
+    assert_eq!(refused, 1);
+    let log = daemon.log();
+    let lines = log.lines().filter(|line| line.contains("another user"));
+    assert_eq!(lines.count(), 1, "{log}");
+    assert!(log.contains(&format!("Some({NOBODY})")) && !log.contains(STRANGE), "{log}");
 }
 
 #[test]
@@ -162,7 +180,7 @@ fn another_user_is_told_nothing_when_the_daemon_is_full_either() {
     let rig = Rig::new().limits(&[("sessions", 1)]);
     let daemon = rig.daemon();
     let _only = Lines::open(&rig.home, Role::Api);
-    assert_eq!(stranger(&rig), 0, "{}", daemon.log());
+    assert_eq!(stranger(&rig).0, 0, "{}", daemon.log());
 }
 
 #[test]

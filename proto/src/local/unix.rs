@@ -94,8 +94,11 @@ pub(crate) fn dial(endpoint: &Endpoint, user: UserId, caller: &Caller<'_>) -> Re
                 return Ok(stream);
             }
             Err(Errno::NOENT) => return Err(ConnectError::Absent),
-            // A dead socket and a plain file answer alike: only a look tells them apart.
-            Err(Errno::CONNREFUSED) => return Err(refused_by(path, user)),
+            // A dead socket and a plain file answer alike: only a look tells them apart. So it is with another user's socket
+            // and one of ours that was closed to us.
+            Err(error @ (Errno::CONNREFUSED | Errno::ACCESS | Errno::LOOP)) => {
+                return Err(refused_by(path, user, error));
+            }
             // A full backlog: a live daemon, never a stale socket.
             Err(Errno::AGAIN) if Instant::now() < deadline => pause(caller, BACKLOG_LOOK_AGAIN)?,
             Err(Errno::AGAIN) => return Err(ConnectError::Busy),
@@ -121,9 +124,12 @@ fn nonblocking_socket() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn refused_by(path: PathBuf, user: UserId) -> ConnectError {
+fn refused_by(path: PathBuf, user: UserId, error: Errno) -> ConnectError {
     match std::fs::symlink_metadata(&path) {
-        Ok(found) if found.file_type().is_socket() && found.uid() == user => ConnectError::Absent,
+        Ok(found) if found.file_type().is_socket() && found.uid() == user => match error {
+            Errno::CONNREFUSED => ConnectError::Absent,
+            error => io::Error::from(error).into(),
+        },
         Ok(_) => ConnectError::NotASocket { path },
         Err(error) if error.kind() == io::ErrorKind::NotFound => ConnectError::Absent,
         Err(error) => error.into(),

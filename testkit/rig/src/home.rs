@@ -114,19 +114,22 @@ impl Drop for Home {
     fn drop(&mut self) {
         let may_spawn = self.vars.get("CODEX_OAUTH_NO_SPAWN").is_none_or(|value| value != "1");
         let Ok(endpoint) = Endpoint::resolve(&self.env()) else { return };
-        if !may_spawn {
-            return;
-        }
-        // Only a lock that is held names a process that lives.
-        let Err(LockError::Held { text, .. }) = FileLock::try_acquire(&endpoint.instance_lock()) else {
-            return;
-        };
-        let pid = text.strip_prefix("pid ").and_then(|text| text.split(' ').next()?.parse().ok());
-        if let Some(pid) = pid.and_then(Pid::from_raw) {
+        if may_spawn && let Some(pid) = daemon_at(&endpoint.dir) {
             // It may end by itself just now.
             let _ended = kill_process(pid, Signal::KILL);
         }
     }
+}
+
+/// The daemon whose runtime folder this is, if one lives.
+pub fn daemon_at(dir: &Path) -> Option<Pid> {
+    let lock = dir.join("instance.lock");
+    if !lock.exists() {
+        return None;
+    }
+    // Only a lock that is held names a process that lives.
+    let Err(LockError::Held { text, .. }) = FileLock::try_acquire(&lock) else { return None };
+    Pid::from_raw(text.strip_prefix("pid ")?.split(' ').next()?.parse().ok()?)
 }
 
 /// Two ports that were free a moment ago: tests run side by side, so the registered pair cannot be everybody's.

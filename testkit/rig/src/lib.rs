@@ -22,7 +22,7 @@ use codex_oauth_proto::api::account;
 use fake_openai::{Config, FakeOpenAi};
 
 pub use daemon::Daemon;
-pub use home::Home;
+pub use home::{Home, daemon_at};
 pub use lines::Lines;
 pub use mcp::{McpClient, text_of};
 pub use shim::Shim;

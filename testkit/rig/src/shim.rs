@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
@@ -27,9 +27,14 @@ impl Shim {
 
     /// Spawns this one in this home, with further variables.
     pub fn of(home: &Home, program: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut child = home
-            .command(program)
-            .envs(variables.iter().copied())
+        let mut command = home.command(program);
+        command.envs(variables.iter().copied());
+        Self::start(command)
+    }
+
+    /// Starts one by a command of the caller's own.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

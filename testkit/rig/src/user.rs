@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::{Home, binary};
+use crate::{Home, Shim, binary};
 
 /// Numbers that no distribution gives out (it ends below 65 536, subordinate ids begin at 100 000).
 const FIRST: u32 = 70_000;
@@ -47,9 +47,16 @@ impl User {
     pub fn program(&self, home: &Home, name: &str) -> PathBuf {
         let own = home.path().join(name);
         if !own.exists() {
-            std::fs::copy(binary(name), &own).expect("room for a program");
+            // Not by this process: a child that it starts meanwhile would have the copy open, and then it cannot be run.
+            let copied = Command::new("cp").arg(binary(name)).arg(&own).status();
+            assert!(copied.expect("cp runs").success(), "room for a program");
         }
         own
+    }
+
+    /// A shim of his in this home.
+    pub fn shim(&self, home: &Home) -> Shim {
+        Shim::start(self.command(home, &self.program(home, "codex-oauth-mcp")))
     }
 
     /// A command of his in this home.
