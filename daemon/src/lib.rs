@@ -30,6 +30,8 @@ mod log;
 #[cfg_attr(windows, path = "windows/machine.rs")]
 mod machine;
 mod mcp;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
+mod names;
 mod notify;
 mod place;
 #[cfg_attr(windows, path = "windows/process.rs")]

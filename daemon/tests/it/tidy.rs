@@ -73,6 +73,7 @@ fn each_danger_lives_in_one_file() {
                 "daemon/src/activation/launchd.rs",
                 "daemon/src/activation/systemd.rs",
                 "daemon/src/harden.rs",
+                "daemon/src/names.rs",
                 "daemon/src/notify.rs",
                 "daemon/src/windows/sys.rs",
                 "proto/src/local/windows/sys.rs",
