@@ -150,12 +150,15 @@ fn the_text_names_the_installer_that_lies_beside_the_plugin() {
 }
 
 #[test]
-fn the_program_is_looked_for_in_three_places_in_order() {
+fn the_program_is_looked_for_in_four_places_in_order() {
     let plugin = Plugin::new();
+    let platform = Command::new("uname").arg("-sm").output().unwrap().stdout;
+    let platform = String::from_utf8(platform).unwrap().trim().replace(' ', "-");
     let places = [
         plugin.path("data/bin/codex-oauth-mcp"),
         plugin.path("home/.local/libexec/codex-oauth/codex-oauth-mcp"),
         plugin.path("plugin/bin/native/codex-oauth-mcp"),
+        plugin.path(&format!("plugin/bin/native/{platform}/codex-oauth-mcp")),
     ];
     for place in &places {
         std::fs::create_dir_all(place.parent().unwrap()).unwrap();
@@ -174,7 +177,7 @@ fn the_program_is_looked_for_in_three_places_in_order() {
     };
     for place in &places {
         assert_eq!(&who(), place);
-        std::fs::remove_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::remove_file(place).unwrap();
     }
     assert_eq!(plugin.ask(&["/bin/sh"], r#"{"id":1,"method":"ping"}"#).len(), 1);
 }

@@ -7,6 +7,7 @@ mod rig;
 
 mod answers;
 mod broken_output;
+mod clean_account;
 mod config;
 mod daemon;
 mod exit_codes;

@@ -257,6 +257,24 @@ impl Running {
         assert_eq!(String::from_utf8(bytes).unwrap(), text);
     }
 
+    /// Its next line on standard output.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        // Byte by byte: nothing that belongs to the next reader is taken.
+        for byte in self.0.stdout.as_mut().unwrap().bytes() {
+            match byte.unwrap() {
+                b'\n' => return String::from_utf8(line).unwrap(),
+                byte => line.push(byte),
+            }
+        }
+        panic!("its output ended in {:?}", String::from_utf8_lossy(&line));
+    }
+
+    /// Writes one line of its standard input.
+    pub(crate) fn say(&mut self, message: &Value) {
+        self.0.stdin.as_mut().unwrap().write_all(format!("{message}\n").as_bytes()).unwrap();
+    }
+
     /// Writes its standard input and closes it.
     pub(crate) fn feed(&mut self, text: &[u8]) {
         // It may stop reading in the middle: that is what some tests are about.

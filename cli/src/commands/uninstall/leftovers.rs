@@ -48,18 +48,26 @@ impl Leftovers {
         own.into_iter().map(|(path, what)| (path.clone(), what)).filter(|(path, _)| path.exists()).collect()
     }
 
-    /// Removes all but the credential file, which is shared with other programs and has lost our record by the logout.
-    /// Gives what is gone, and what stays.
+    /// Removes all but what other programs keep in the credential file, which has lost our record by the logout. Gives what
+    /// is gone, and what stays.
     pub(super) fn remove(&self) -> Result<(Vec<PathBuf>, Vec<Left>), Failure> {
         let mut gone = Vec::new();
         let mut left = Vec::new();
+        let auth_lock = codex_oauth_proto::lock::auth_lock(&self.auth_file);
         if self.auth_file.exists() {
-            left.push((self.auth_file.clone(), "what other programs keep there"));
+            let held = FileLock::try_acquire(&auth_lock);
+            if held.is_ok() && is_emptied(&self.auth_file) {
+                #[expect(clippy::disallowed_methods, reason = "nothing is in it, and its lock is ours")]
+                std::fs::remove_file(&self.auth_file)
+                    .map_err(|error| not_removed(&self.auth_file, &error))?;
+                gone.push(self.auth_file.clone());
+            } else {
+                left.push((self.auth_file.clone(), "what other programs keep there"));
+            }
         }
         for (path, what) in [(&self.state, "state and log"), (&self.config, "configuration")] {
             self.remove_folder(path, what, &mut gone, &mut left)?;
         }
-        let auth_lock = codex_oauth_proto::lock::auth_lock(&self.auth_file);
         let instance_lock = self.runtime.instance_lock();
         for (lock, folder) in [(&auth_lock, None), (&instance_lock, Some(&self.runtime.dir))] {
             if !folder.unwrap_or(lock).exists() {
@@ -101,6 +109,16 @@ impl Leftovers {
         gone.push(path.to_owned());
         Ok(())
     }
+}
+
+/// Whether a file of its own, no link, holds an object without keys: what a logout leaves where nobody else wrote.
+fn is_emptied(file: &Path) -> bool {
+    file.symlink_metadata().is_ok_and(|found| found.is_file())
+        && std::fs::read(file).is_ok_and(|text| {
+            serde_json::from_slice(&text).is_ok_and(|value: serde_json::Value| {
+                value.as_object().is_some_and(serde_json::Map::is_empty)
+            })
+        })
 }
 
 #[cfg(test)]
