@@ -261,8 +261,9 @@ impl Running {
     pub(crate) fn line(&mut self) -> String {
         let mut line = Vec::new();
         // Byte by byte: nothing that belongs to the next reader is taken.
-        for byte in self.0.stdout.as_mut().unwrap().bytes() {
-            match byte.unwrap() {
+        let mut byte = [0];
+        while self.0.stdout.as_mut().unwrap().read(&mut byte).unwrap() > 0 {
+            match byte[0] {
                 b'\n' => return String::from_utf8(line).unwrap(),
                 byte => line.push(byte),
             }
