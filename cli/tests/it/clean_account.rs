@@ -54,10 +54,10 @@ impl Account {
             }
         }
         // The same daemon with another idea of its version.
-        let real = account.path("newer-daemon");
-        std::fs::rename(account.path("new/bin/codex-oauthd"), &real).unwrap();
-        let daemon =
-            format!("#!/bin/sh\nexport CODEX_OAUTH_TEST_BUILD={NEWER}\nexec '{}' \"$@\"\n", real.display());
+        let daemon = format!(
+            "#!/bin/sh\nexport CODEX_OAUTH_TEST_BUILD={NEWER}\nexec '{}' \"$@\"\n",
+            account.path("old/bin/codex-oauthd").display()
+        );
         write_program(&account.path("new/bin/codex-oauthd"), &daemon);
         account.configure();
         account
