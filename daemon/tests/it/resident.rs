@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 /// The house and its resident. His clients may start daemons.
 pub(crate) struct Resident {
+    // Before the home, in which the log is.
+    _log: ShownOnFailure,
     pub(crate) home: Home,
     pub(crate) user: User,
     daemon: PathBuf,
@@ -29,7 +31,8 @@ impl Resident {
         std::fs::create_dir(&dir).unwrap();
         chmod(&dir, 0o700);
         user.moves_into(&home);
-        Self { home, user, daemon, _fake: fake }
+        let log = ShownOnFailure(home.path().join("state/daemon.log"));
+        Self { _log: log, home, user, daemon, _fake: fake }
     }
 
     /// The same house with other variables.
@@ -74,6 +77,21 @@ impl Resident {
     pub(crate) fn kill_daemon(&self) {
         kill_process(self.pid().expect("a daemon serves"), Signal::KILL).unwrap();
         eventually("it is gone", || self.pid().is_none());
+    }
+}
+
+/// The log of the daemons that clients started.
+struct ShownOnFailure(PathBuf);
+
+impl Drop for ShownOnFailure {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(&self.0).unwrap_or_default();
+            #[expect(clippy::print_stderr, reason = "the log of a failing test")]
+            {
+                eprintln!("--- {} ---\n{log}", self.0.display());
+            }
+        }
     }
 }
 

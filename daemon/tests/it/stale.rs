@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use codex_oauth_proto::report::StartupReport;
-use codex_oauth_rig::{Rig, Shim, eventually};
+use codex_oauth_rig::{Rig, Shim, daemon_at, eventually};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Signal, kill_process};
 
@@ -102,15 +102,17 @@ fn what_is_not_our_socket_is_named_and_left_alone() {
 #[test]
 fn a_link_to_the_socket_of_our_own_daemon_leads_there() {
     let house = Resident::new();
-    house.told().is_answered("missing");
-    let (pid, socket) = (house.pid(), house.home.endpoint().socket());
-    let moved = socket.with_extension("moved");
-    run("mv", &[&socket, &moved]);
-    symlink(&moved, &socket).unwrap();
+    let far = house.home.path().join("far");
+    house.told_with(&[("CODEX_OAUTH_RUNTIME_DIR", far.to_str().unwrap())]).is_answered("its own place");
+    let (pid, socket) = (daemon_at(&far), house.home.endpoint().socket());
+    symlink(far.join("daemon.sock"), &socket).unwrap();
     let before = identity(&socket);
     house.told().is_answered("by a link");
-    assert!(matches!(house.refused_daemon(), StartupReport::AlreadyRunning { .. }));
-    assert_eq!((house.pid(), identity(&socket)), (pid, before));
+    assert!(
+        matches!(house.refused_daemon(), StartupReport::Failed(error) if error.message.contains("owns this login"))
+    );
+    assert_eq!((daemon_at(&far), house.pid(), identity(&socket)), (pid, None, before));
+    kill_process(pid.unwrap(), Signal::KILL).unwrap();
 }
 
 #[test]
