@@ -143,7 +143,7 @@ impl Database {
         let before = self.kept;
         let mut db = Open { connection, run: &self.run, kept: &mut self.kept };
         // At once for writing: whoever reads first and then writes may find that another process was faster.
-        connection.execute_batch("BEGIN IMMEDIATE")?;
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let done = jobs.iter_mut().try_for_each(|job| match job.run(&mut db) {
             // SQLite has undone the statement, and perhaps the transaction.
             Err(error) if connection.is_autocommit() => Err(error),
@@ -152,7 +152,7 @@ impl Database {
                 Ok(())
             }
         });
-        let done = done.and_then(|()| connection.execute_batch("COMMIT"));
+        let done = done.and_then(|()| connection.prepare_cached("COMMIT")?.execute([]).map(drop));
         if done.is_err() {
             self.kept = before;
             if !connection.is_autocommit() {

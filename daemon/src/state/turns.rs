@@ -100,7 +100,7 @@ impl Totals {
 
 /// Enters a turn, unless a session that began later has entered the same request.
 pub(super) fn begin(db: &mut Open<'_>, turn: &Begin) -> rusqlite::Result<Begun> {
-    let mut enter = db.connection.prepare(
+    let mut enter = db.connection.prepare_cached(
         "INSERT INTO turns (id, nonce, n, run, model, began) SELECT ?1, ?2, ?3, ?4, ?5, ?6 \
          WHERE ?2 IS NULL OR NOT EXISTS (SELECT 1 FROM turns WHERE nonce = ?2 AND n = ?3 AND began >= ?7)",
     )?;
@@ -127,7 +127,7 @@ pub(super) fn end(db: &mut Open<'_>, outcome: &Completed, at: i64) -> rusqlite::
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     let kept = db
         .connection
-        .prepare("UPDATE turns SET ended = ?2, answer = ?3, outcome = ?4, bytes = ?5 WHERE id = ?1")?
+        .prepare_cached("UPDATE turns SET ended = ?2, answer = ?3, outcome = ?4, bytes = ?5 WHERE id = ?1")?
         .execute(params![outcome.turn_id, at, outcome.answer, rest, bytes])?;
     if kept == 1 {
         db.kept.bytes += bytes;
@@ -140,7 +140,7 @@ pub(super) fn end(db: &mut Open<'_>, outcome: &Completed, at: i64) -> rusqlite::
 pub(super) fn find(db: &Open<'_>, key: &Key, to: Option<&Nonce>) -> rusqlite::Result<Found> {
     let found = db
         .connection
-        .prepare("SELECT ended, answer, outcome FROM turns WHERE nonce = ?1 AND n = ?2 ORDER BY began DESC LIMIT 1")?
+        .prepare_cached("SELECT ended, answer, outcome FROM turns WHERE nonce = ?1 AND n = ?2 ORDER BY began DESC LIMIT 1")?
         .query_row(params![key.nonce.to_string(), key.number()], |row| {
             let ended = row.get::<_, Option<String>>(2)?.is_some();
             ended.then(|| kept(row)).transpose()
@@ -151,7 +151,7 @@ pub(super) fn find(db: &Open<'_>, key: &Key, to: Option<&Nonce>) -> rusqlite::Re
     }
     let recorded = db
         .connection
-        .prepare("SELECT 1 FROM runs WHERE nonce = ?1")?
+        .prepare_cached("SELECT 1 FROM runs WHERE nonce = ?1")?
         .exists(params![to.map(ToString::to_string)])?;
     Ok(if recorded { Found::NeverSent } else { Found::Unknown })
 }
@@ -159,7 +159,7 @@ pub(super) fn find(db: &Open<'_>, key: &Key, to: Option<&Nonce>) -> rusqlite::Re
 /// The outcome of one turn, if it is kept.
 pub(super) fn outcome(db: &Open<'_>, id: &str) -> rusqlite::Result<Option<Kept>> {
     db.connection
-        .prepare("SELECT ended, answer, outcome FROM turns WHERE id = ?1 AND outcome IS NOT NULL")?
+        .prepare_cached("SELECT ended, answer, outcome FROM turns WHERE id = ?1 AND outcome IS NOT NULL")?
         .query_row(params![id], kept)
         .optional()
 }
@@ -169,7 +169,7 @@ pub(super) fn outcomes(db: &Open<'_>) -> rusqlite::Result<Vec<Kept>> {
     /// As many as fit a line of the socket with room to spare, and more than anybody reads.
     const MOST: i64 = 500;
     db.connection
-        .prepare(
+        .prepare_cached(
             "SELECT ended, substr(answer, 1, ?1), outcome FROM turns \
              WHERE outcome IS NOT NULL ORDER BY ended DESC LIMIT ?2",
         )?
