@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::activation::Passed;
 
@@ -22,9 +22,7 @@ pub(crate) fn harden(keep: Option<&Passed>) -> Result<(), (&'static str, io::Err
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
         .map_err(|error| ("forbid core dumps", error.into()))?;
-    // Not dumpable: its environment, memory and descriptors cannot be read, and no debugger of the same user attaches.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|error| ("forbid being traced", error.into()))?;
+    forbid_tracing().map_err(|error| ("forbid being traced", error))?;
     let files = getrlimit(Resource::Nofile);
     let wanted = files.maximum.map_or(OPEN_FILES, |hard| hard.min(OPEN_FILES));
     if files.current.is_some_and(|soft| soft < wanted) {
@@ -34,6 +32,32 @@ pub(crate) fn harden(keep: Option<&Passed>) -> Result<(), (&'static str, io::Err
     #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
     crate::names::use_built_in_lookups().map_err(|error| ("look names up with what is built in", error))?;
     Ok(())
+}
+
+/// Not dumpable: its environment, memory and descriptors cannot be read, and no debugger of the same user attaches.
+#[cfg(target_os = "linux")]
+fn forbid_tracing() -> io::Result<()> {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// No debugger of the same user attaches (`ptrace(2)`: `PT_DENY_ATTACH`). Its environment can still be read.
+#[cfg(target_os = "macos")]
+#[expect(unsafe_code, reason = "libSystem has no Rust face")]
+fn forbid_tracing() -> io::Result<()> {
+    use std::ffi::{c_char, c_int};
+
+    /// `sys/ptrace.h`.
+    const PT_DENY_ATTACH: c_int = 31;
+
+    unsafe extern "C" {
+        fn ptrace(request: c_int, pid: c_int, address: *mut c_char, data: c_int) -> c_int;
+    }
+    // SAFETY: this request takes no other argument, and touches no memory.
+    match unsafe { ptrace(PT_DENY_ATTACH, 0, std::ptr::null_mut(), 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Closes what the starter let through above the three standard descriptors. A kept copy of an MCP client's pipe would

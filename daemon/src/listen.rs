@@ -8,14 +8,14 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use codex_oauth_proto::local::UserId;
+use codex_oauth_proto::local::{self, UserId};
 use interprocess::local_socket::tokio::{Listener, Stream};
 use interprocess::local_socket::traits::StreamCommon as _;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, PeerCreds, ToFsName as _};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
-use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use rustix::net::{Shutdown, SocketAddrUnix};
 
 use crate::instance::Instance;
 
@@ -231,8 +231,7 @@ pub(crate) async fn deliver(_: &Stream) {}
 /// Whether a connect finds a listener. One that is too busy to answer is one.
 fn is_listened_at(path: &Path) -> io::Result<bool> {
     let address = SocketAddrUnix::new(path)?;
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let socket = local::nonblocking_socket()?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) | Err(rustix::io::Errno::AGAIN) => Ok(true),
         Err(rustix::io::Errno::CONNREFUSED | rustix::io::Errno::NOENT) => Ok(false),

@@ -16,6 +16,8 @@ use unix as system;
 #[cfg(windows)]
 use windows as system;
 
+#[cfg(unix)]
+pub use system::nonblocking_socket;
 #[cfg(windows)]
 pub use system::{Inlet, Outlet, Sid, Wanted, pipe_security, process_user, wait_for};
 pub use system::{Source, Stream, UserId};

@@ -107,17 +107,17 @@ pub(crate) fn dial(endpoint: &Endpoint, user: UserId, caller: &Caller<'_>) -> Re
     }
 }
 
-/// Closed on exec as well.
+/// A Unix stream socket that waits for nothing and is closed on exec.
 #[cfg(target_os = "linux")]
-fn nonblocking_socket() -> io::Result<OwnedFd> {
+pub fn nonblocking_socket() -> io::Result<OwnedFd> {
     use rustix::net::{SocketFlags, socket_with};
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
-/// Closed on exec as well.
+/// A Unix stream socket that waits for nothing and is closed on exec.
 #[cfg(not(target_os = "linux"))]
-fn nonblocking_socket() -> io::Result<OwnedFd> {
+pub fn nonblocking_socket() -> io::Result<OwnedFd> {
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
     rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&socket, true)?;
