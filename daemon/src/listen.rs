@@ -65,12 +65,6 @@ pub(crate) enum ListenError {
 }
 
 impl ListenError {
-    /// Whether it may be the daemon before this one that is still listening. It is not: a path can be bound anew.
-    #[expect(clippy::unused_self, reason = "a pipe cannot")]
-    pub(crate) const fn is_predecessor(&self) -> bool {
-        false
-    }
-
     /// Whether a service manager has the socket.
     pub(crate) const fn is_managed(&self) -> bool {
         matches!(self, Self::Managed { .. })

@@ -1,5 +1,5 @@
-//! Whether the computer slept: its wall clock went on and the monotonic one stood still (Linux and macOS; on Windows the
-//! monotonic clock goes on as well, and a sleep is met as any other silence).
+//! Whether the computer slept: its wall clock went on and the monotonic one stood still. On Windows the monotonic one goes on
+//! as well, so the time slept, which the system tells there, is added to the wall clock's.
 //!
 //! Nothing ticks here. Whoever is about to use what a sleep spoils, or waits in vain, compares two readings.
 
@@ -50,6 +50,9 @@ impl Clocks {
 impl Default for Clocks {
     /// The system's.
     fn default() -> Self {
+        #[cfg(windows)]
+        return Self::with_wall(|| SystemTime::now() + crate::windows::sys::slept());
+        #[cfg(not(windows))]
         Self::with_wall(SystemTime::now)
     }
 }

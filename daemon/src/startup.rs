@@ -241,9 +241,6 @@ fn start(
         None => Bound::bind(&path, uid, instance),
     }
     .map_err(|error| {
-        if error.is_predecessor() {
-            return StartError::AlreadyRunning(with_causes(&error));
-        }
         let step = if error.is_managed() {
             NextStep::UseService
         } else {

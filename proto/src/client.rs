@@ -14,6 +14,7 @@ use crate::hello::{Role, Welcome};
 use crate::jsonrpc::{Request, Response};
 use crate::line::{Line, LineBuffer};
 use crate::local::{AsSource as _, Awaited, Source, Stream, wait_any};
+use crate::lock::FileLock;
 use crate::{ErrorCode, MAX_LINE_BYTES, NextStep, Nonce, Retry, WireError, env::Env, launch};
 
 /// One read from the socket. Larger than the kernel's default buffer would be of no use.
@@ -84,6 +85,12 @@ impl Client {
         match crate::connect::open(&endpoint, env.uid, (&hello).into(), &Caller::unwatched()) {
             Ok(session) => Ok(Some(Self::from_session(session))),
             Err(crate::connect::ConnectError::Absent) => Ok(None),
+            // A pipe is busy as well while only the last sessions of a daemon that has handed over keep it: nobody listens.
+            Err(crate::connect::ConnectError::Busy)
+                if FileLock::try_acquire(&endpoint.instance_lock()).is_ok() =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error.to_wire()),
         }
     }

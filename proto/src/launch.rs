@@ -247,6 +247,7 @@ fn start_and_open(
     loop {
         // Another starter may have finished between our look and our lock.
         match open() {
+            Err(ConnectError::Busy) if Instant::now() >= deadline => return Err(ConnectError::Busy.into()),
             Err(error) if makes_way(&error) => {}
             other => return Ok(other?),
         }
@@ -311,6 +312,8 @@ fn is_cut_off(error: &ConnectError) -> bool {
 fn makes_way(error: &ConnectError) -> bool {
     match error {
         ConnectError::Absent => true,
+        // The last sessions of a daemon that has handed over keep its pipe, at which nobody listens.
+        ConnectError::Busy => cfg!(windows),
         ConnectError::Refused(refusal) => refusal.error.code == ErrorCode::Draining,
         _ => false,
     }

@@ -19,7 +19,7 @@ use windows as system;
 #[cfg(unix)]
 pub use system::nonblocking_socket;
 #[cfg(windows)]
-pub use system::{Inlet, Outlet, Sid, Wanted, pipe_security, process_user, wait_for};
+pub use system::{Inlet, Outlet, Sid, Wanted, owner_of_pipe, pipe_security, process_user, wait_for};
 pub use system::{Source, Stream, UserId};
 #[cfg(windows)]
 pub(crate) use system::{create_folder, owner_of};

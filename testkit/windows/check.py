@@ -1,5 +1,5 @@
-"""The Windows programs under Wine, against fake-openai outside of it: a whole question, sixteen shims on a cold start, a drain,
-and who may be second at a pipe. Every wait has a deadline; what was started is ended by `run`, which ends the Wine prefix.
+"""The Windows programs under Wine, against fake-openai outside of it: a whole question, sixteen shims on a cold start, a
+hand-over during a stream, a drain, and who may be second at a pipe. Every wait has a deadline; what was started is ended by `run`, which ends the Wine prefix.
 
 usage: check.py FOLDER_OF_EXES FAKE_OPENAI
 """
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
 
 PATIENCE = 90  # seconds for one step; Wine on a busy machine needs a few
@@ -25,7 +26,8 @@ def windows(path):
 
 
 class Home:
-    def __init__(self, base, issuer, backend):
+    def __init__(self, base, issuer, backend, admin):
+        self.admin = admin
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="cxo", dir=base))
         places = {"RUNTIME_DIR": "run", "STATE_DIR": "state", "CONFIG_DIR": "config", "AUTH_FILE": "home/auth.json"}
         self.env = dict(os.environ)
@@ -52,6 +54,10 @@ class Home:
         out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out, err
 
+    def fake(self, path, body=None):
+        data = json.dumps(body).encode() if body else b""
+        urllib.request.urlopen(f"{self.admin}/{path}", data=data, timeout=PATIENCE)
+
     def status(self):
         code, out, err = self.run("daemon", "status", "--json")
         assert out, (code, err)
@@ -59,8 +65,16 @@ class Home:
 
 
 def ask(shim, number, method, params):
+    send(shim, number, method, params)
+    return answer_to(shim, number)
+
+
+def send(shim, number, method, params):
     shim.stdin.write(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + "\n")
     shim.stdin.flush()
+
+
+def answer_to(shim, number):
     while True:
         line = within(shim.stdout.readline)
         assert line, f"the shim ended: {shim.stderr.read()}"
@@ -77,6 +91,13 @@ def within(work):
     thread.join(PATIENCE)
     assert found, "not in time"
     return found[0]
+
+
+def eventually(what, holds):
+    """Looks again and again; each look is a process, which takes its time."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, what
 
 
 def initialize(shim):
@@ -161,11 +182,36 @@ def a_second_daemon_finds_the_first(home):
     assert second.returncode == 75 and "running already" in err, (second.returncode, err)
 
 
+def a_hand_over_leaves_a_stream_whole_and_the_new_daemon_answers_at_once(home, shim):
+    before = home.status()["pid"]
+    hold = {"kind": "stream", "fault": {"kind": "hold", "after_events": 4, "gate": "long"}}
+    home.fake("script", {"on": "responses", "effect": {"action": hold}})
+    query = {"name": "codex_query", "arguments": {"prompt": "What is Python?"}}
+    send(shim, 3, "tools/call", query)
+    eventually("the stream runs", lambda: home.status()["turnsRunning"] == 1)
+    stopping = home.start("codex-oauth", "daemon", "stop")
+    eventually("the daemon hands over", lambda: not home.status()["running"])
+    # The same shim: what it sends now goes to the new daemon, while the stream goes on at the one before.
+    asked = time.monotonic()
+    second = ask(shim, 4, "tools/call", query)
+    took = time.monotonic() - asked
+    after = home.status()
+    assert after["pid"] != before and after["turnsRunning"] == 0, after
+    home.fake("release/long")
+    first = answer_to(shim, 3)
+    for answer in [first, second]:
+        assert not answer["result"].get("isError"), answer
+    assert first["result"]["content"][0]["text"] == second["result"]["content"][0]["text"], (first, second)
+    out, err = stopping.communicate(timeout=PATIENCE)
+    assert stopping.returncode == 0, (out, err)
+    print(f"     the new daemon's first answer came after {took:.1f} s, its start included", flush=True)
+
+
 def a_drain_ends_the_daemon_and_the_next_question_starts_one(home, shim):
     before = home.status()["pid"]
     code, out, err = home.run("daemon", "stop")
     assert code == 0 and "stopped" in out, (code, out, err)
-    answer = call(shim, 3, "codex_status", {})
+    answer = call(shim, 5, "codex_status", {})
     assert not answer["result"].get("isError"), answer
     after = home.status()
     assert after["running"] and after["pid"] != before, after
@@ -179,7 +225,7 @@ def main():
     base = tempfile.mkdtemp(prefix="cxo-wine")
     try:
         urls = json.loads(within(fake.stdout.readline))
-        home = Home(base, urls["issuer_url"], urls["backend_url"])
+        home = Home(base, urls["issuer_url"], urls["backend_url"], urls["admin_url"])
         for step, arguments in STEPS:
             result = step(home, *([main.shim] if arguments else []))
             main.shim = result or main.shim
@@ -200,6 +246,7 @@ STEPS = [
     (a_question_goes_through_shim_pipe_and_daemon, False),
     (reads_pend_while_a_long_line_is_written, True),
     (a_second_daemon_finds_the_first, False),
+    (a_hand_over_leaves_a_stream_whole_and_the_new_daemon_answers_at_once, True),
     (a_drain_ends_the_daemon_and_the_next_question_starts_one, True),
 ]
 main()

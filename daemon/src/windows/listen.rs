@@ -1,4 +1,10 @@
 //! The pipe: made under the instance lock, for our own user and the system alone, refused to other machines.
+//!
+//! The daemon before this one keeps the name for as long as its last session lasts, without a listening instance. Its pipe
+//! is joined then, which is as safe as one of our own. The system keeps one descriptor for all instances of a name, that of
+//! the first: with ours nobody but our user and the system can add an instance or open one. Who could have made it is told
+//! by its owner, which nobody sets to a user that he is not: so a stranger's pipe is left again before anything is accepted
+//! at it, and clients look at the same owner before they say a word. The lock says that no other daemon listens there.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,12 +16,14 @@ use interprocess::local_socket::traits::StreamCommon as _;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName as _};
 use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
-use interprocess::os::windows::security_descriptor::SecurityDescriptor;
+use interprocess::os::windows::named_pipe::{PipeListenerOptions, tokio::PipeListener};
+use interprocess::os::windows::security_descriptor::{AsSecurityDescriptorExt as _, SecurityDescriptor};
 use widestring::U16CString;
 use windows_sys::Win32::Foundation::ERROR_ACCESS_DENIED;
 
 use crate::activation::Passed;
 use crate::instance::Instance;
+use crate::windows::sys;
 
 /// First and longest pause after a failed accept: out of memory passes, and is no reason to end.
 const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -32,9 +40,8 @@ pub(crate) struct Bound {
 /// The pipe could not be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListenError {
-    /// Somebody has a pipe of this name who does not hold the lock: the daemon before this one, until its last session has
-    /// ended, or a stranger.
-    #[error("could not listen at `{}`: somebody else has a pipe of this name", path.display())]
+    /// Another user has a pipe of this name.
+    #[error("could not listen at `{}`: another user has a pipe of this name", path.display())]
     Obstacle {
         /// Its name.
         path: PathBuf,
@@ -51,11 +58,6 @@ pub(crate) enum ListenError {
 }
 
 impl ListenError {
-    /// Whether it may be the daemon before this one, whose last sessions have not ended.
-    pub(crate) const fn is_predecessor(&self) -> bool {
-        matches!(self, Self::Obstacle { .. })
-    }
-
     /// No service manager has a pipe for us.
     #[expect(clippy::unused_self, reason = "as on Unix")]
     pub(crate) const fn is_managed(&self) -> bool {
@@ -64,8 +66,8 @@ impl ListenError {
 }
 
 impl Bound {
-    /// Makes the pipe; only the holder of the instance lock may. interprocess asks for the first instance of the name and
-    /// refuses remote clients (`named_pipe/listener/create_instance.rs`).
+    /// Makes the pipe, or joins that of the daemon before; only the holder of the instance lock may. interprocess asks for the
+    /// first instance of the name and refuses remote clients (`named_pipe/listener/create_instance.rs`).
     pub(crate) fn bind(path: &Path, uid: UserId, _proof: &Instance) -> Result<Self, ListenError> {
         let io = |source| ListenError::Io { path: path.to_owned(), source };
         let security = U16CString::from_str(local::pipe_security(uid))
@@ -73,13 +75,12 @@ impl Bound {
             .and_then(|text| SecurityDescriptor::deserialize(&text))
             .map_err(io)?;
         let name = path.to_fs_name::<GenericFilePath>().map_err(io)?;
-        match ListenerOptions::new().name(name).security_descriptor(security).create_tokio() {
-            Ok(listener) => Ok(Self { listener }),
-            Err(error) if error.raw_os_error() == Some(ERROR_ACCESS_DENIED.cast_signed()) => {
-                Err(ListenError::Obstacle { path: path.to_owned() })
-            }
-            Err(error) => Err(io(error)),
-        }
+        let first = security.to_owned_sd().map_err(io)?;
+        let created = match ListenerOptions::new().name(name).security_descriptor(first).create_tokio() {
+            Err(error) if is_denied(&error) => join(path, uid, security)?,
+            created => created.map_err(io)?,
+        };
+        Ok(Self { listener: created })
     }
 
     /// Never called.
@@ -110,9 +111,8 @@ impl Bound {
     }
 
     /// Never returns: nobody can take a pipe's name from whoever has it open.
-    #[expect(clippy::unused_self, reason = "as on Unix")]
     pub(crate) async fn lost(&self, _: Duration) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Stops listening; nobody waits to be accepted, since a connect needs a free instance. The name ends with its last open
@@ -121,6 +121,27 @@ impl Bound {
         drop(self.listener);
         Vec::new()
     }
+}
+
+/// Listens beside the instances that there are, if they are of our own user's pipe.
+fn join(path: &Path, uid: UserId, security: SecurityDescriptor) -> Result<Listener, ListenError> {
+    let io = |source| ListenError::Io { path: path.to_owned(), source };
+    let obstacle = || ListenError::Obstacle { path: path.to_owned() };
+    let instance = sys::further_instance(path, &security)
+        .map_err(|error| if is_denied(&error) { obstacle() } else { io(error) })?;
+    if local::owner_of_pipe(&instance).map_err(io)? != uid {
+        return Err(obstacle());
+    }
+    tracing::info!("joined the pipe of the daemon before, whose last sessions have not ended");
+    let mut options = PipeListenerOptions::new().path(path);
+    options.security_descriptor = Some(security);
+    let options = options.to_owned().map_err(io)?;
+    let listener = PipeListener::from_tokio_and_options(instance, options);
+    Ok(Listener::NamedPipe(listener.into()))
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(ERROR_ACCESS_DENIED.cast_signed())
 }
 
 /// The user of the process at the other end. The pipe's descriptor has let nobody else in; this is the second line, and a

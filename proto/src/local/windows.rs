@@ -6,6 +6,8 @@ mod outlet;
 mod pipe;
 mod sid;
 mod sys;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::io;
@@ -16,8 +18,8 @@ pub use outlet::Outlet;
 pub use pipe::Stream;
 pub(crate) use pipe::{dial, peer};
 pub use sid::Sid;
-pub use sys::process_user;
 pub(crate) use sys::{create_folder, owner_of};
+pub use sys::{owner_of_pipe, process_user};
 pub use wait::{Wanted, wait_for};
 
 use super::{AsSource, Awaited};

@@ -23,8 +23,9 @@ use crate::endpoint::Endpoint;
 use crate::local::AsSource;
 use crate::peer::Peer;
 
-/// How long a pipe without a free instance is tried again. The daemon makes a new one with each accept.
-const BUSY_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a pipe without a free instance is tried again. The daemon makes a new one with each accept, within microseconds; a
+/// pipe that stays busy for a thousand times that is most likely the last sessions of a daemon that has handed over.
+const BUSY_PATIENCE: Duration = Duration::from_millis(100);
 
 /// `WaitNamedPipe` would wait without looking at the client; instances come and go within microseconds.
 const BUSY_LOOK_AGAIN: Duration = Duration::from_millis(5);

@@ -66,8 +66,8 @@ pub fn process_user(pid: Option<u32>) -> io::Result<Sid> {
     }
 }
 
-/// The owner of a pipe, from its descriptor.
-pub(super) fn owner_of_pipe(pipe: &impl AsHandle) -> io::Result<Sid> {
+/// The owner of a pipe, from its descriptor: of the first instance, which all others share.
+pub fn owner_of_pipe(pipe: &impl AsHandle) -> io::Result<Sid> {
     let (mut owner, mut descriptor): (PSID, PSECURITY_DESCRIPTOR) = (null_mut(), null_mut());
     // SAFETY: the handle is borrowed for the call; `owner` points into `descriptor`, which is freed after the copy.
     unsafe {
