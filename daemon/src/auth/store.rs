@@ -14,7 +14,7 @@ mod copy;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
@@ -34,6 +34,10 @@ pub(super) use copy::Copy;
 const KEY: &str = "openai_codex";
 /// Tries of one change while another program keeps writing the file: it takes microseconds, we some milliseconds.
 const WRITES: u32 = 8;
+/// Tries of a new login, which nobody but its person could repeat: two to three seconds with the pauses.
+const LOGIN_WRITES: u32 = 40;
+/// The first pause, after [`WRITES`] tries. Each is longer by this, so that none keeps step with the other program.
+const LOGIN_PAUSE: Duration = Duration::from_millis(5);
 
 /// The credential file could not be read, understood or written.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +192,8 @@ impl Store {
     #[allow(clippy::significant_drop_tightening, reason = "one lock from the read to the write")]
     pub(super) async fn replace(&self, login: &Credentials) -> Result<(), StoreError> {
         let mut guard = self.lock().await;
-        for _ in 0..WRITES {
+        for tried in 0..LOGIN_WRITES {
+            tokio::time::sleep(LOGIN_PAUSE * (tried + 1).saturating_sub(WRITES)).await;
             let (stamp, mut document) = match self.read().await {
                 Ok(read) => split(read),
                 Err(StoreError::Unreadable { source: ReadError::Parse(_), .. }) => {

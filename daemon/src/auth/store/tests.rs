@@ -211,3 +211,41 @@ async fn a_hard_linked_file_is_refused_before_and_at_the_write() {
     assert!(rig.store.replace(&credentials("b", "s")).await.is_err());
     assert_eq!(rig.text(), before);
 }
+
+/// Another program writes the file during each of our first `times` tries.
+fn busy(rig: &Rig, times: usize) -> impl Drop {
+    let (path, left) = (rig.store.path().to_owned(), Mutex::new(times));
+    fsx::hook(rig.store.path().parent().unwrap(), move |op| {
+        let mut left = left.lock();
+        if matches!(op, fsx::Op::CreateTemp(_)) && *left > 0 {
+            *left -= 1;
+            // Never the same length twice: a stamp may be no finer than a clock tick.
+            put(&path, &json!({"other": "x".repeat(*left)}).to_string());
+        }
+        Ok(())
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_login_is_written_however_often_another_program_writes_at_that_moment() {
+    let rig = Rig::new();
+    put(rig.store.path(), "{}");
+    let busy = busy(&rig, 30);
+    rig.store.replace(&credentials("a", "r")).await.unwrap();
+    drop(busy);
+    assert_eq!(**rig.store.current().await.unwrap().as_ref().unwrap(), credentials("a", "r"));
+    assert_eq!(read_json(rig.store.path())["other"], "", "the other program's last word is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_never_rests_ends_a_login_within_seconds_and_is_left_alone() {
+    let rig = Rig::new();
+    put(rig.store.path(), "{}");
+    let busy = busy(&rig, usize::MAX >> 50);
+    let began = tokio::time::Instant::now();
+    let error = rig.store.replace(&credentials("a", "r")).await.unwrap_err();
+    drop(busy);
+    assert!(matches!(error, StoreError::Unwritable { source: FsError::Changed { .. }, .. }), "{error:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(rig.keys(), ["other"]);
+}
