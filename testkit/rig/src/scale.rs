@@ -62,6 +62,32 @@ impl Seeded {
     pub fn below(&mut self, bound: u64) -> u64 {
         self.number() % bound
     }
+
+    /// Changes `bytes` in one place: cut, drop, flip, repeat a piece, or put in one of `words`, which mean something to the
+    /// reader.
+    pub fn mutate(&mut self, bytes: &mut Vec<u8>, words: &[&str]) {
+        let mut place = |bytes: &[u8]| self.index(bytes.len() + 1);
+        let (from, to) = (place(bytes), place(bytes));
+        let (from, to) = (from.min(to), from.max(to));
+        match self.below(5) {
+            0 => bytes.truncate(from),
+            1 => drop(bytes.drain(from..to.min(from + 8))),
+            2 if from < bytes.len() => bytes[from] ^= 1 << self.below(8),
+            3 => {
+                let word = words[self.index(words.len())];
+                bytes.splice(from..from, word.bytes());
+            }
+            _ => {
+                let piece: Vec<u8> = bytes[from..to.min(from + 32)].to_vec();
+                bytes.splice(to..to, piece);
+            }
+        }
+    }
+
+    /// An index into `length` things, of which there is at least one.
+    pub fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).expect("below a usize")
+    }
 }
 
 #[cfg(test)]

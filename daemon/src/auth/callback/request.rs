@@ -83,7 +83,8 @@ fn is_ours(host: &str, port: u16) -> bool {
 }
 
 /// A browser says of each request where it comes from and what it is for, and no script can make it say otherwise. What
-/// says no `Sec-Fetch-Site` is a program, or a browser too old, and is let in; Node's `fetch` says a mode alone. `Origin` does not come with a navigation by GET, but browsers differ after a redirected form (`null`).
+/// says no `Sec-Fetch-Site` is a program, or a browser too old, and is let in; Node's `fetch` says a mode alone. `Origin`
+/// does not come with a navigation by GET, but browsers differ after a redirected form (`null`).
 /// `Referer` is not looked at: the issuer's page sets it or not as it likes.
 fn is_navigation(headers: &HeaderMap, issuer: &str) -> bool {
     let says = |name: &HeaderName, allowed: &[&str]| {

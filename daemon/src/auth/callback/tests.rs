@@ -112,6 +112,19 @@ async fn what_is_not_the_redirect_is_refused_and_the_login_goes_on_waiting() {
         ("GET /auth/callback?code=a&code=the-code&state=the-right-state", HOST, 400),
         ("GET /auth/callback?error=access_denied&state=the-wrong-state", HOST, 400),
         ("GET /auth/callback?error=access_denied", HOST, 400),
+        // A referrer opens nothing: any program can send one.
+        (
+            "GET /auth/callback?code=the-code&state=x",
+            "Host: 127.0.0.1:PORT\r\nReferer: https://auth.openai.com/\r\n",
+            400,
+        ),
+        ("GET /", "Host: 127.0.0.1:PORT\r\nReferer: https://auth.openai.com/\r\n", 404),
+        (GOOD, "Host: 127.0.0.1:1\r\nReferer: https://auth.openai.com/\r\n", 403),
+        (
+            GOOD,
+            "Host: 127.0.0.1:PORT\r\nReferer: https://auth.openai.com/\r\nOrigin: https://evil.example\r\n",
+            403,
+        ),
         // Size
         (GOOD, long.as_str(), 431),
     ] {
@@ -131,6 +144,11 @@ async fn every_browser_gets_through_with_the_right_redirect() {
             "Host: 127.0.0.1:PORT\r\nReferer: https://auth.openai.com/\r\n",
         ),
         ("code=the-code&state=the-right-state", "Host: 127.0.0.1:PORT\r\nReferer: https://sso.example/\r\n"),
+        // Nor does one close anything: browsers keep them back, cut them and let extensions make them up.
+        (
+            "code=the-code&state=the-right-state",
+            "Host: 127.0.0.1:PORT\r\nReferer: about:client\r\nReferer: \r\n",
+        ),
         ("code=the-code&state=the-right-state", "Host: 127.0.0.1:PORT\r\nOrigin: null\r\n"),
         (
             "code=the-code&state=the-right-state",

@@ -47,7 +47,7 @@ fn no_bytes_make_the_reader_panic_and_what_it_accepts_is_written_and_read_back()
     for round in 0..rounds(200_000) {
         let mut bytes = CORPUS[round as usize % CORPUS.len()].as_bytes().to_vec();
         for _ in 0..dice.below(5) {
-            mutate(&mut bytes, &mut dice);
+            dice.mutate(&mut bytes, &WORDS);
         }
         let Ok(document) = parse_document(&bytes) else {
             errors += 1;
@@ -67,23 +67,4 @@ fn no_bytes_make_the_reader_panic_and_what_it_accepts_is_written_and_read_back()
         }
     }
     assert!(logins > 100 && errors > 100, "both happen: {logins}, {errors}");
-}
-
-fn mutate(bytes: &mut Vec<u8>, dice: &mut Seeded) {
-    let mut place = |bytes: &[u8]| usize::try_from(dice.below(bytes.len() as u64 + 1)).unwrap();
-    let (from, to) = (place(bytes), place(bytes));
-    let (from, to) = (from.min(to), from.max(to));
-    match dice.below(5) {
-        0 => bytes.truncate(from),
-        1 => drop(bytes.drain(from..to.min(from + 8))),
-        2 if from < bytes.len() => bytes[from] ^= 1 << dice.below(8),
-        3 => {
-            let word = WORDS[usize::try_from(dice.below(WORDS.len() as u64)).unwrap()];
-            bytes.splice(from..from, word.bytes());
-        }
-        _ => {
-            let piece: Vec<u8> = bytes[from..to.min(from + 32)].to_vec();
-            bytes.splice(to..to, piece);
-        }
-    }
 }
