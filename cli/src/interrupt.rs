@@ -8,11 +8,15 @@ mod windows;
 
 use std::io;
 use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use codex_oauth_proto::local::{AsSource, Source};
 use codex_oauth_proto::{ErrorCode, Retry, WireError};
 use signal_hook::consts::SIGINT;
+#[cfg(unix)]
+use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM};
 use signal_hook::flag;
 
 #[cfg(unix)]
@@ -26,6 +30,9 @@ pub(crate) struct Interrupt {
     /// Readable after the first SIGINT, and after a byte to [`Interrupt::waker`].
     wake: system::Wake,
     seen: Arc<AtomicBool>,
+    /// The other signal that was taken for a Ctrl-C; 0: none.
+    #[cfg(unix)]
+    other: Arc<AtomicUsize>,
 }
 
 impl Interrupt {
@@ -42,7 +49,12 @@ impl Interrupt {
         // The order counts: the first signal finds the flag down and raises it.
         flag::register_conditional_default(SIGINT, Arc::clone(&seen))?;
         flag::register(SIGINT, Arc::clone(&seen))?;
-        Ok(Self { wake: system::wake_at_sigint()?, seen })
+        Ok(Self {
+            wake: system::wake_at_sigint()?,
+            seen,
+            #[cfg(unix)]
+            other: Arc::default(),
+        })
     }
 
     /// Whether there was a SIGINT. What had woken the waiter is taken note of: it sleeps until the next news.
@@ -51,6 +63,30 @@ impl Interrupt {
         self.wake.settle();
         // The flag is raised before the byte is written, so nothing is missed in between.
         self.seen.load(Ordering::SeqCst)
+    }
+
+    /// Takes the other signals that end a process for a Ctrl-C too: whoever has changed the terminal puts it back first,
+    /// and ends with [`Interrupt::end_as_told`].
+    #[cfg(unix)]
+    pub(crate) fn watch_every_end(&self) -> io::Result<()> {
+        for signal in [SIGTERM, SIGHUP, SIGQUIT] {
+            flag::register_conditional_default(signal, Arc::clone(&self.seen))?;
+            flag::register_usize(signal, Arc::clone(&self.other), signal.unsigned_abs() as usize)?;
+            flag::register(signal, Arc::clone(&self.seen))?;
+            self.wake.also_at(signal)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the process by the signal that was taken for a Ctrl-C, if it was another one.
+    pub(crate) fn end_as_told(&self) {
+        #[cfg(unix)]
+        if let Ok(signal @ 1..) = i32::try_from(self.other.load(Ordering::SeqCst))
+            && let Err(error) = signal_hook::low_level::emulate_default_handler(signal)
+        {
+            // It is none of those that were watched.
+            debug_assert!(false, "{error}");
+        }
     }
 
     /// Something else to wake the waiter with.

@@ -76,9 +76,10 @@ impl Output {
         self.stderr.flush()
     }
 
-    /// A line for standard error: what is going on.
+    /// A line for standard error: what is going on. On a terminal it is broken between words.
     pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
-        self.err(&format!("{text}\n"))
+        let columns = if self.stderr_is_terminal { (self.columns)() } else { usize::MAX };
+        self.err(&format!("{}\n", folded(text, columns)))
     }
 
     /// A line for standard error after Ctrl-C, over the `^C` that a terminal shows where the cursor was.
@@ -92,12 +93,12 @@ impl Output {
 
     /// A line for standard error that a person should know of and that is no failure.
     pub(crate) fn note(&mut self, text: &str) -> io::Result<()> {
-        self.err(&format!("note: {text}\n"))
+        self.say(&format!("note: {text}"))
     }
 
     /// What went wrong and the next step, on standard error.
     pub(crate) fn error(&mut self, error: &WireError) -> io::Result<()> {
-        self.err(&format!("error: {}\n", error.render(Surface::Shell)))
+        self.say(&format!("error: {}", error.render(Surface::Shell)))
     }
 
     /// Replaces the progress line. Only on a terminal, and not once the answer itself is on it.
@@ -145,6 +146,27 @@ fn cut(text: &str, columns: usize) -> (String, usize) {
     (fitting, taken)
 }
 
+/// With line breaks instead of spaces where a line is wider. A word that is wider by itself, a link, stays whole.
+fn folded(text: &str, columns: usize) -> String {
+    let fold = |line: &str| {
+        let (mut folded, mut taken) = (String::new(), 0);
+        for word in line.split(' ') {
+            let width = word.chars().count();
+            if taken > 0 && taken + 1 + width > columns {
+                folded.push('\n');
+                taken = 0;
+            } else if taken > 0 {
+                folded.push(' ');
+                taken += 1;
+            }
+            folded.push_str(word);
+            taken += width;
+        }
+        folded
+    };
+    text.split('\n').map(fold).collect::<Vec<_>>().join("\n")
+}
+
 /// Without C0 and C1 control characters, but for newline and tab, when it is for a terminal.
 fn shown(text: &str, terminal: bool) -> Cow<'_, str> {
     let drives = |symbol: char| symbol.is_control() && symbol != '\n' && symbol != '\t';
@@ -162,6 +184,13 @@ mod tests {
     fn a_terminal_gets_no_control_characters_but_newline_and_tab() {
         let text = "a\x1b[2Jb\x07\r\u{9b}31m\u{7f}\tc\nd é 漢";
         assert_eq!(shown(text, true), "a[2Jb31m\tc\nd é 漢");
+    }
+
+    #[test]
+    fn a_wide_line_is_broken_between_words_and_a_link_is_not() {
+        let text = "aaa bbb ccc\nd\n\nhttps://a.example/long e";
+        assert_eq!(folded(text, 7), "aaa bbb\nccc\nd\n\nhttps://a.example/long\ne");
+        assert_eq!(folded(text, usize::MAX), text);
     }
 
     #[test]

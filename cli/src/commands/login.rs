@@ -71,7 +71,7 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
         waiting.prompt()?;
     }
     let ended = waiting.end();
-    let Waiting { context, mut client, login, .. } = waiting;
+    let Waiting { context, mut client, login, interrupt, .. } = waiting;
     let Some(completed) = ended? else {
         if joined {
             context.output.say_interrupted("stopped waiting; the login was begun elsewhere and goes on")?;
@@ -79,6 +79,7 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
             client.call::<LoginCancel>(&LoginCancelParams { login_id: login.login_id })?;
             context.output.say_interrupted("login called off")?;
         }
+        interrupt.end_as_told();
         return Ok(Exit::Interrupted);
     };
     if completed.success {

@@ -23,6 +23,11 @@ pub(super) fn wake_at_sigint() -> io::Result<Wake> {
 }
 
 impl Wake {
+    /// Readable after this signal too.
+    pub(super) fn also_at(&self, signal: i32) -> io::Result<()> {
+        low_level::pipe::register(signal, self.waker.try_clone()?).map(drop)
+    }
+
     /// Not readable any more until the next news.
     pub(super) fn settle(&self) {
         let mut news = [0; 16];

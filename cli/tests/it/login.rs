@@ -15,7 +15,7 @@ fn login(browser_opened: bool) -> Value {
 }
 
 /// A pending login with these fields changed.
-fn login_with(fields: &Value) -> Value {
+pub(crate) fn login_with(fields: &Value) -> Value {
     let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 300;
     let mut login = json!({
         "loginId": "l", "authUrl": LINK, "expiresAt": end, "browserOpened": false, "browserNote": null,
@@ -29,12 +29,12 @@ fn login_with(fields: &Value) -> Value {
 }
 
 /// Answers `account/read` and `account/login/start`; gives whether a browser was asked for.
-fn begin(session: &mut Session, status: &str, pending: &Value, browser_opened: bool) -> Value {
+pub(crate) fn begin(session: &mut Session, status: &str, pending: &Value, browser_opened: bool) -> Value {
     begin_with(session, status, pending, &json!({ "browserOpened": browser_opened }))["openBrowser"].clone()
 }
 
 /// The same for a login with these fields changed; gives the parameters.
-fn begin_with(session: &mut Session, status: &str, pending: &Value, fields: &Value) -> Value {
+pub(crate) fn begin_with(session: &mut Session, status: &str, pending: &Value, fields: &Value) -> Value {
     let request = session.request("account/read");
     session.reply(
         &request,
@@ -46,14 +46,14 @@ fn begin_with(session: &mut Session, status: &str, pending: &Value, fields: &Val
     request.params
 }
 
-fn complete(session: &mut Session, login_id: &str, account: &Value, error: &Value) {
+pub(crate) fn complete(session: &mut Session, login_id: &str, account: &Value, error: &Value) {
     session.notify(
         "account/login/completed",
         json!({ "loginId": login_id, "success": error.is_null(), "account": account, "error": error }),
     );
 }
 
-fn ada() -> Value {
+pub(crate) fn ada() -> Value {
     json!({ "accountId": "acc", "email": "ada@example.com", "planType": "plus" })
 }
 

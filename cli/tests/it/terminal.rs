@@ -1,5 +1,6 @@
 //! On a terminal there are progress, the cost and no control characters of others; elsewhere there are none of the first two.
 
+mod pasted;
 mod pty;
 
 use codex_oauth_proto::{ErrorCode, Retry, WireError};
@@ -78,7 +79,7 @@ fn a_progress_line_never_fills_a_row_of_the_terminal() {
     let progress = "retry 2/5 in 3 s: the server is overloaded";
     let shown = asked(Streams { stdout: true, stderr: true }, 20, progress, "one");
     let cut = "retry 2/5 in 3 s:";
-    let screen = format!("asking\r        \r{cut}\r{:19}\rone\ngpt-6.1-sol · low · 1 s\n", "");
+    let screen = format!("asking\r        \r{cut}\r{:19}\rone\ngpt-6.1-sol · low ·\n1 s\n", "");
     assert_eq!(shown.screen, screen);
 }
 

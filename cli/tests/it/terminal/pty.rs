@@ -1,14 +1,15 @@
 //! The command on a pseudo-terminal.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+use rustix::process::{Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::rig::{PATIENCE, Ran, Running};
 
@@ -45,6 +46,74 @@ pub(crate) fn on_terminal(mut command: Command, streams: Streams, columns: u16) 
     drop((command, terminal));
     let screen = read.recv_timeout(PATIENCE).expect("the terminal stays open");
     Shown { screen: screen.replace("\r\n", "\n"), ran }
+}
+
+/// A command with a person before it: all three streams are the terminal.
+pub(crate) struct Person {
+    child: Child,
+    keyboard: File,
+    terminal: File,
+    pieces: Receiver<Vec<u8>>,
+    screen: String,
+    /// What [`Person::sees`] has found already.
+    seen: usize,
+}
+
+impl Person {
+    pub(crate) fn before(mut command: Command, columns: u16) -> Self {
+        let (mut screen, terminal) = open(columns);
+        let keyboard = screen.try_clone().unwrap();
+        let end = || Stdio::from(terminal.try_clone().unwrap());
+        let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+        let (send, pieces) = mpsc::channel();
+        thread::spawn(move || {
+            let mut piece = [0; 4_096];
+            while let Ok(count @ 1..) = screen.read(&mut piece) {
+                if send.send(piece[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, keyboard, terminal, pieces, screen: String::new(), seen: 0 }
+    }
+
+    /// Waits for this text, below what was seen before.
+    pub(crate) fn sees(&mut self, text: &str) {
+        loop {
+            if let Some(at) = self.screen[self.seen..].find(text) {
+                self.seen += at + text.len();
+                return;
+            }
+            let piece = self.pieces.recv_timeout(PATIENCE);
+            let piece = piece.unwrap_or_else(|_| panic!("{text:?} is not below {:?}", self.screen));
+            self.screen.push_str(std::str::from_utf8(&piece).unwrap());
+        }
+    }
+
+    pub(crate) fn types(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Whether what is typed is shown.
+    pub(crate) fn has_echo(&self) -> bool {
+        tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ECHO)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The end of the command, and all that was on the screen.
+    pub(crate) fn leaves(self) -> (Ran, bool, String) {
+        let ran = Running::from(self.child).finish();
+        let echo = tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ECHO);
+        drop(self.terminal);
+        let mut screen = self.screen;
+        while let Ok(piece) = self.pieces.recv_timeout(PATIENCE) {
+            screen.push_str(std::str::from_utf8(&piece).unwrap());
+        }
+        (ran, echo, screen.replace("\r\n", "\n"))
+    }
 }
 
 /// Both ends: what a person sees, and what a program writes to.

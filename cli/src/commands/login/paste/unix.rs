@@ -18,9 +18,11 @@ pub(in crate::commands::login) struct Prompt {
 }
 
 impl Prompt {
-    /// Begins to read. A line wakes whoever waits for Ctrl-C.
+    /// Begins to read. A line wakes whoever waits for Ctrl-C, and so does any signal that would end the process: the
+    /// terminal has to be put back before. (`SIGKILL` leaves it silent; `stty echo` helps.)
     pub(in crate::commands::login) fn new(interrupt: &Interrupt) -> Result<Self, WireError> {
-        let lines = read(interrupt).map_err(|error| unreadable(&error))?;
+        let lines = interrupt.watch_every_end().and_then(|()| read(interrupt));
+        let lines = lines.map_err(|error| unreadable(&error))?;
         Ok(Self { lines, silence: None })
     }
 
@@ -80,7 +82,8 @@ impl Silence {
 
 impl Drop for Silence {
     fn drop(&mut self) {
-        // A terminal that is gone needs no echo.
-        let _gone = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+        // What was typed and not ended is thrown away: the shell would read it next, and show it. A terminal that is gone
+        // needs no echo.
+        let _gone = tcsetattr(io::stdin(), OptionalActions::Flush, &self.before);
     }
 }
