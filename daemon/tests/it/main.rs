@@ -17,6 +17,7 @@ mod killed;
 mod ledger;
 mod limits;
 mod login;
+mod login_ways;
 mod logs;
 mod mcp_eras;
 mod mcp_session;
