@@ -55,10 +55,13 @@ impl Args {
             Some(Command::Config(config)) => config.json,
             Some(
                 Command::Daemon { command: DaemonCommand::Status { json } }
-                | Command::Account { command: AccountCommand::History { json } },
+                | Command::Account {
+                    command: AccountCommand::History { json, .. } | AccountCommand::List { json },
+                },
             ) => *json,
             Some(
                 Command::Login(_)
+                | Command::Account { .. }
                 | Command::Daemon { .. }
                 | Command::Service { .. }
                 | Command::Uninstall(_)
@@ -79,7 +82,7 @@ pub(crate) enum Command {
     Answers(AnswersArgs),
     Usage(UsageArgs),
     Config(ConfigArgs),
-    /// Look closer at the login
+    /// Several logins, the Codex CLI's, and a closer look
     Account {
         #[command(subcommand)]
         command: AccountCommand,
@@ -109,7 +112,7 @@ pub(crate) enum Command {
 /// second `codex-oauth login` joins the one that waits.
 ///
 /// Ctrl-C calls the login off if this command began it; one that was already waiting goes on without you.
-#[derive(Clone, Copy, Debug, ClapArgs)]
+#[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_help = help::LOGIN_HELP)]
 pub(crate) struct LoginArgs {
     /// Open no browser: print the link, and nothing else, on standard output and wait
@@ -121,16 +124,22 @@ pub(crate) struct LoginArgs {
     /// Open no browser: sign in elsewhere, then paste the address that the browser ended at; it is not shown
     #[arg(long, group = "way")]
     pub(crate) paste: bool,
+    /// Sign in to this account, a new one too, instead of the folder's or the default one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) account: Option<String>,
 }
 
 /// Sign out everywhere on this machine
 ///
 /// Revokes the login at OpenAI and removes it here, for every window.
-#[derive(Clone, Copy, Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct LogoutArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    /// Use this account instead of the folder's or the default one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) account: Option<String>,
 }
 
 /// Show answers that are kept: of a window that was closed, a client that stopped waiting
@@ -152,7 +161,7 @@ pub(crate) struct AnswersArgs {
 /// Show who is signed in, the limits, and the daemon
 ///
 /// Exits with 0 when you are signed in and with 3 when not.
-#[derive(Clone, Copy, Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = help::STATUS_HELP)]
 pub(crate) struct StatusArgs {
     /// Also try the login and the way to OpenAI: one small request that uses nothing of your plan
@@ -161,10 +170,13 @@ pub(crate) struct StatusArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    /// Use this account instead of the folder's or the default one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) account: Option<String>,
 }
 
 /// List the models of your account
-#[derive(Clone, Copy, Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = help::MODELS_HELP)]
 pub(crate) struct ModelsArgs {
     /// Also those that the official client hides
@@ -173,6 +185,9 @@ pub(crate) struct ModelsArgs {
     /// Print one JSON object, hidden models included
     #[arg(long)]
     pub(crate) json: bool,
+    /// Use this account instead of the folder's or the default one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) account: Option<String>,
 }
 
 /// Ask a question and print the answer as it comes
@@ -202,17 +217,23 @@ pub(crate) struct QueryArgs {
     /// Print the answer only when it is whole
     #[arg(long)]
     pub(crate) no_stream: bool,
+    /// Use this account instead of the folder's or the default one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) account: Option<String>,
 }
 
 /// Show what of your plan is used and when it starts anew
 ///
 /// Asks OpenAI now; that uses nothing of your plan. A limit that is reached is shown and is no failure.
-#[derive(Clone, Copy, Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = help::USAGE_HELP)]
 pub(crate) struct UsageArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    /// Use this account instead of the folder's or the default one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) account: Option<String>,
 }
 
 /// Show every setting, its value and where it comes from
@@ -279,8 +300,35 @@ pub(crate) struct InstallServiceArgs {
     pub(crate) harden: bool,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum AccountCommand {
+    /// List the accounts; `*` marks the default one
+    List {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sign in to a further account: `codex-oauth login --account NAME`
+    Add {
+        /// How to call it: lower-case letters, digits, `-` and `_`
+        name: String,
+    },
+    /// Make an account the default one, for every session at once; nobody is signed out
+    Use {
+        /// Which
+        name: String,
+    },
+    /// Sign an account out and forget it; the Codex CLI's is only forgotten
+    Remove {
+        /// Which
+        name: String,
+    },
+    /// Take the Codex CLI's login over; it must not use it any more. An own login is offered first
+    Import(AdoptArgs),
+    /// Use the Codex CLI's access token while it is valid; nothing is written or renewed
+    Borrow(AdoptArgs),
+    /// Renew the login in the Codex CLI's file, for it and for us
+    Share(AdoptArgs),
     /// Show what became of the login's tokens: when, by whom, with what outcome
     ///
     /// Tokens are named by 12 digits of their hash. An answer of OpenAI that a token was used already is explained here.
@@ -288,7 +336,24 @@ pub(crate) enum AccountCommand {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
+        /// Of this account instead of the folder's or the default one
+        #[arg(long, value_name = "NAME")]
+        account: Option<String>,
     },
+}
+
+/// The Codex CLI's login
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct AdoptArgs {
+    /// How to call it
+    #[arg(default_value = "codex")]
+    pub(crate) name: String,
+    /// The folder of its auth.json; default: CODEX_HOME, else ~/.codex
+    #[arg(long, value_name = "DIR")]
+    pub(crate) codex_home: Option<PathBuf>,
+    /// Import without being asked
+    #[arg(long)]
+    pub(crate) take: bool,
 }
 
 /// Remove what install.sh put in place

@@ -8,10 +8,13 @@
 //! [`TokenManager`] is the door; everything behind it is private. `auth` knows no dialect and no `upstream`: callers map
 //! [`AuthError`] to what they speak.
 
+mod accounts;
 mod answer;
 mod binding;
 mod callback;
 mod claims;
+mod codex_file;
+mod codex_locks;
 mod config;
 mod credentials;
 mod error;
@@ -26,12 +29,14 @@ mod record;
 mod refresh;
 mod refresher;
 mod seams;
+mod shelf;
 mod slot;
 mod status;
 mod store;
 #[cfg(test)]
 mod testing;
 
+pub use accounts::{Account, Accounts, Listed, Wanted};
 pub use callback::Denial;
 pub use config::{AuthConfig, ConfigError};
 pub use error::{AuthError, NotRefreshable};
@@ -45,6 +50,7 @@ pub use login::{
 pub use manager::{LogoutReport, Revocation, TokenManager};
 pub use record::RecordError;
 pub use refresh::Refusal;
+pub use shelf::Mode;
 pub use status::{AuthState, AuthStatus};
 pub use store::{DocumentError, StoreError};
 

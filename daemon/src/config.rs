@@ -49,6 +49,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// `originator` header and first word of the User-Agent.
     pub originator: String,
+    /// The accounts of sessions in these absolute folders, and below them.
+    pub folders: BTreeMap<PathBuf, String>,
     /// The tracing filter.
     pub log: String,
     /// Bounds and waits.
@@ -131,6 +133,8 @@ struct Document {
     ca_file: Option<PathBuf>,
     originator: Option<String>,
     log: Option<String>,
+    /// Account names by absolute folder.
+    folders: BTreeMap<PathBuf, String>,
     /// Names of [`Limits`]: durations end in `_ms`, counts are bare.
     limits: BTreeMap<String, u64>,
 }
@@ -170,6 +174,7 @@ impl Config {
             workspaces: take.names(Key::new("workspace", "CODEX_OAUTH_WORKSPACE"), file.workspace),
             ca_file: take.file("ca_file", "CODEX_OAUTH_CA_FILE", file.ca_file)?,
             originator: take.text(Key::in_file("originator"), file.originator, ORIGINATOR),
+            folders: take.folders(&file.folders)?,
             log: take.text(Key::new("log", "CODEX_OAUTH_LOG"), file.log, LOG),
             limits: take.limits(&file.limits)?,
             settings: take.into_vec(),

@@ -13,6 +13,7 @@ mod api;
 pub mod auth;
 mod browser;
 pub mod config;
+mod folders;
 pub mod fsx;
 pub mod grant;
 #[cfg_attr(windows, path = "windows/harden.rs")]

@@ -35,6 +35,9 @@ pub struct Limits {
     pub login_wait: Duration,
     /// Refresh when the access token has less than this left (WIRE §5.2: the official client uses 5 minutes).
     pub refresh_before_expiry: Duration,
+    /// Refresh a login that the Codex CLI shares when its access token has less than this left, at most half of its life: long
+    /// before the 5 minutes at which each of that program's processes would (WIRE §5.2, §11). A token lives about ten days.
+    pub share_before_expiry: Duration,
     /// First pause after a refresh that failed in a way that may pass; doubles each time, ±20 % jitter.
     pub refresh_backoff_first: Duration,
     /// No pause between refreshes is longer, unless the issuer named a time itself.
@@ -117,7 +120,7 @@ impl Limits {
         every! {
             Count: sessions, calls_per_session, turns;
             Wait: hello, write_stall, drain, idle, self_check, login, device_login, device_poll, login_wait,
-                refresh_before_expiry, refresh_backoff_first, refresh_backoff_max, refusal_watch;
+                refresh_before_expiry, share_before_expiry, refresh_backoff_first, refresh_backoff_max, refusal_watch;
             Tries: reread_tries;
             Wait: reread_pause, issuer_request, revoke, connect, response_head, stream_idle, after_wake, backend_request;
             Tries: turn_retries;
@@ -159,6 +162,7 @@ impl Default for Limits {
             device_poll: Duration::from_secs(1),
             login_wait: Duration::from_secs(100),
             refresh_before_expiry: Duration::from_secs(300),
+            share_before_expiry: Duration::from_secs(24 * 3600),
             refresh_backoff_first: Duration::from_secs(1),
             refresh_backoff_max: Duration::from_secs(60),
             refusal_watch: Duration::from_secs(3),

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::folders::Folders;
 use crate::idle::Idle;
 use crate::limits::Limits;
 use crate::log::Log;
@@ -33,6 +34,8 @@ pub(crate) struct Server {
     pub(crate) log: Log,
     pub(crate) nonce: Nonce,
     pub(crate) uid: UserId,
+    /// The accounts of folders.
+    pub(crate) folders: Folders,
     /// The credential file as it is compared with a hello.
     pub(crate) auth_file: String,
     /// Cancelled when every session must end.
@@ -73,6 +76,7 @@ impl Server {
             log,
             nonce,
             uid,
+            folders: Folders::new(config.folders.clone()),
             auth_file: config.auth_file.display().to_string(),
             sessions_over: CancellationToken::new(),
             tracker: TaskTracker::new(),

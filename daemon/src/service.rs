@@ -1,6 +1,7 @@
 //! What the daemon does for anybody, whatever dialect they speak. The only room that knows both `auth` and `upstream`.
 
 mod account;
+mod accounts;
 mod ledger;
 mod login;
 mod models;
@@ -18,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{KeepFresh, TokenManager};
+use crate::auth::{Accounts, KeepFresh};
 use crate::limits::Limits;
 use crate::shutdown::Shutdown;
 use crate::state::State;
@@ -40,7 +41,7 @@ pub(crate) struct CodexService {
 
 #[derive(Debug)]
 struct Inner {
-    tokens: TokenManager,
+    accounts: Accounts,
     upstream: Upstream,
     limits: Limits,
     shutdown: Shutdown,
@@ -58,14 +59,14 @@ struct Inner {
 
 impl CodexService {
     pub(crate) fn new(
-        tokens: TokenManager,
+        accounts: Accounts,
         upstream: Upstream,
         limits: Limits,
         shutdown: Shutdown,
         state: State,
     ) -> Self {
         let inner = Inner {
-            tokens,
+            accounts,
             upstream,
             limits,
             shutdown,
@@ -81,12 +82,12 @@ impl CodexService {
 
     /// Finishes what an earlier process left of a refresh. At the start, before anybody asks.
     pub(crate) async fn begin(&self) {
-        self.inner.tokens.begin().await;
+        self.inner.accounts.begin().await;
     }
 
     /// While this is held, no question waits for the login to be renewed.
-    pub(crate) fn keep_login_fresh(&self) -> KeepFresh {
-        self.inner.tokens.keep_fresh()
+    pub(crate) fn keep_login_fresh(&self) -> Vec<KeepFresh> {
+        self.inner.accounts.keep_fresh()
     }
 
     pub(crate) fn turns_running(&self) -> usize {
@@ -106,12 +107,12 @@ impl CodexService {
 
     /// Whether nothing goes on that nobody waits for: a turn, a login, a refresh.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.turns_running() == 0 && self.inner.tokens.is_quiet()
+        self.turns_running() == 0 && self.inner.accounts.is_quiet()
     }
 
-    /// Gives up the right to renew or change the login; see [`TokenManager::release`].
+    /// Gives up the right to renew or change the login; see [`Accounts::release`].
     pub(crate) async fn release_login(&self) {
-        self.inner.tokens.release().await;
+        self.inner.accounts.release().await;
     }
 
     /// Ends what still runs, with an error that says so.

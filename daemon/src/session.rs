@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) incarnation: u64,
     /// When it was welcomed ([`crate::state::now`]).
     pub(crate) began: i64,
+    /// The account that the configuration names for the folder of the client's process.
+    pub(crate) account: Option<String>,
     /// What the client said of itself.
     pub(crate) hello: Hello,
     /// Writes lines to the client.
@@ -61,6 +63,7 @@ pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: Op
 
 async fn converse(server: Arc<Server>, stream: Arc<Stream>, opening_place: Option<OwnedSemaphorePermit>) {
     let opening_use = server.idle.busy();
+    let account = server.folders.account_of(&stream);
     let over = server.sessions_over.child_token();
     let mut reader = LineReader::new(Arc::clone(&stream));
     let writer = LineWriter::new(stream, server.limits.write_stall, over.clone());
@@ -87,7 +90,7 @@ async fn converse(server: Arc<Server>, stream: Arc<Stream>, opening_place: Optio
     let began = crate::state::now();
     // What the session's tasks log names it, and the turn if it is about one.
     let span = tracing::info_span!("session", n = incarnation);
-    let session = Arc::new(Session { incarnation, began, hello, writer, over: over.clone() });
+    let session = Arc::new(Session { incarnation, began, account, hello, writer, over: over.clone() });
     match role {
         Role::Mcp => {
             let _fresh = server.service.keep_login_fresh();

@@ -13,7 +13,7 @@ use codex_oauth_proto::{ErrorCode, NextStep, Nonce, Retry, WireError, dir, stop_
 use tokio_util::task::TaskTracker;
 
 use crate::activation::Passed;
-use crate::auth::{AuthConfig, TokenManager};
+use crate::auth::{Accounts, AuthConfig};
 use crate::config::{CLIENT_ID, Config};
 use crate::instance::{Instance, InstanceError};
 use crate::listen::Bound;
@@ -226,14 +226,14 @@ fn start(
         client_version: CATALOGUE_VERSION.to_owned(),
         extra_roots: roots,
     };
-    let tokens = TokenManager::new(auth, config.limits.clone(), TaskTracker::new())
+    let accounts = Accounts::new(auth, config.limits.clone(), TaskTracker::new())
         .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("issuer_url")))?;
     let upstream = Upstream::new(upstream, config.limits.clone())
         .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("backend_url")))?;
     let nonce = Nonce::random().map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
     let state = State::open(config.state_dir.join(DATABASE), nonce.clone())
         .map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
-    let service = CodexService::new(tokens, upstream, config.limits.clone(), shutdown.clone(), state);
+    let service = CodexService::new(accounts, upstream, config.limits.clone(), shutdown.clone(), state);
     let path = config.endpoint.socket();
     stop_point::reached("daemon binds");
     let bound = match socket {

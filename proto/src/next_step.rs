@@ -63,6 +63,10 @@ pub enum NextStep {
     UseService,
     /// Do without a service.
     NoService,
+    /// Name an account that there is, or choose another one.
+    ChooseAccount,
+    /// Sign in, or out, with the Codex CLI itself, or use a login of our own.
+    UseCodexCli,
     /// A step that this build does not know.
     #[serde(other)]
     Unknown,
@@ -111,6 +115,14 @@ impl NextStep {
                 "just use it, or remove the service: `codex-oauth service uninstall`".to_owned()
             }
             Self::NoService => "nothing: without a service whoever needs the daemon starts it".to_owned(),
+            Self::ChooseAccount => pick(
+                "ask the user which account to use; `codex-oauth account list` shows them",
+                "look at `codex-oauth account list`",
+            ),
+            Self::UseCodexCli => {
+                "use the Codex CLI once, or sign in on your own: `codex-oauth login --account NAME`"
+                    .to_owned()
+            }
             Self::Unknown => "update codex-oauth: this step is of a newer version".to_owned(),
         }
     }

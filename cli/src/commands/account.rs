@@ -1,20 +1,38 @@
 //! `codex-oauth account`: what lies behind the login.
 
-use codex_oauth_proto::api::Empty;
-use codex_oauth_proto::api::account::{History, HistoryEntry};
+mod adopt;
+mod named;
+
+use codex_oauth_proto::api::account::{AdoptMode, History, HistoryEntry, OfAccount};
 use codex_oauth_proto::people::words;
 use jiff::tz::TimeZone;
 
-use crate::args::AccountCommand;
+use crate::args::{AccountCommand, LoginArgs};
+use crate::commands::login;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::words::table;
 
-/// Shows the history, oldest first.
+/// Runs one of its commands.
 pub(crate) fn run(context: &mut Context, command: AccountCommand) -> Result<Exit, Failure> {
-    let AccountCommand::History { json } = command;
-    let history = context.connect()?.call::<History>(&Empty {})?;
+    match command {
+        AccountCommand::List { json } => named::list(context, json),
+        AccountCommand::Add { name } => {
+            login::run(context, LoginArgs { account: Some(name), ..LoginArgs::default() })
+        }
+        AccountCommand::Use { name } => named::use_account(context, name),
+        AccountCommand::Remove { name } => named::remove(context, name),
+        AccountCommand::Import(args) => adopt::run(context, args, AdoptMode::Import),
+        AccountCommand::Borrow(args) => adopt::run(context, args, AdoptMode::Borrow),
+        AccountCommand::Share(args) => adopt::run(context, args, AdoptMode::Share),
+        AccountCommand::History { json, account } => history(context, json, account),
+    }
+}
+
+/// Shows the history, oldest first.
+fn history(context: &mut Context, json: bool, account: Option<String>) -> Result<Exit, Failure> {
+    let history = context.connect()?.call::<History>(&OfAccount { account })?;
     if json {
         context.output.json(&history)?;
     } else if history.entries.is_empty() {

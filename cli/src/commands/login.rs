@@ -51,11 +51,12 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
             .into());
     }
     let mut client = context.connect()?;
-    let before = client.call::<Read>(&ReadParams { probe: false })?;
+    let before = client.call::<Read>(&ReadParams::default())?;
     let quiet = args.no_browser || context.env.is_on("CODEX_OAUTH_NO_BROWSER") && !args.device && !args.paste;
     let open_browser = !quiet && !args.device && !args.paste;
     let device = if args.device { Some(true) } else { None };
-    let login = client.call::<LoginStart>(&LoginStartParams { open_browser, device })?;
+    let login =
+        client.call::<LoginStart>(&LoginStartParams { open_browser, device, account: args.account })?;
     let interrupt = Interrupt::watch()?;
     let joined = before.pending_login.is_some_and(|pending| pending.login_id == login.login_id);
     if quiet {
@@ -155,7 +156,7 @@ impl Waiting<'_> {
         let params = LoginPasteParams { login_id: self.login.login_id.clone(), text: Pasted(text) };
         let Err(error) = self.client.call::<LoginPaste>(&params) else { return Ok(()) };
         // Of a login that has ended the daemon tells the end by itself.
-        let pending = self.client.call::<Read>(&ReadParams { probe: false })?.pending_login;
+        let pending = self.client.call::<Read>(&ReadParams::default())?.pending_login;
         if pending.is_none_or(|pending| pending.login_id != self.login.login_id) {
             return Ok(());
         }

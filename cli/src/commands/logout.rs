@@ -1,7 +1,6 @@
 //! `codex-oauth logout`: the end of the login, here and at the issuer.
 
-use codex_oauth_proto::api::Empty;
-use codex_oauth_proto::api::account::{Logout, LogoutResult};
+use codex_oauth_proto::api::account::{Logout, LogoutResult, OfAccount};
 
 use crate::args::LogoutArgs;
 use crate::context::Context;
@@ -10,7 +9,7 @@ use crate::failure::Failure;
 
 /// Signs out. Being signed out already is no failure.
 pub(crate) fn run(context: &mut Context, args: LogoutArgs) -> Result<Exit, Failure> {
-    let result = ask(context)?;
+    let result = ask(context, args.account)?;
     if args.json {
         context.output.json(&result)?;
     } else {
@@ -21,16 +20,16 @@ pub(crate) fn run(context: &mut Context, args: LogoutArgs) -> Result<Exit, Failu
 
 /// Signs out, and what came of it in words.
 pub(super) fn sign_out(context: &mut Context) -> Result<String, Failure> {
-    ask(context).map(|result| told(&result))
+    ask(context, None).map(|result| told(&result))
 }
 
-fn ask(context: &mut Context) -> Result<LogoutResult, Failure> {
+fn ask(context: &mut Context, account: Option<String>) -> Result<LogoutResult, Failure> {
     let mut client = context.connect()?;
     context.output.progress("signing out")?;
-    Ok(client.call::<Logout>(&Empty {})?)
+    Ok(client.call::<Logout>(&OfAccount { account })?)
 }
 
-fn told(result: &LogoutResult) -> String {
+pub(super) fn told(result: &LogoutResult) -> String {
     match (result.was_signed_in, result.revoked, &result.note) {
         (false, ..) => "nobody was signed in".to_owned(),
         (true, true, _) => "signed out here and at OpenAI".to_owned(),

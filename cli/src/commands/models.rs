@@ -1,6 +1,6 @@
 //! `codex-oauth models`: the live list.
 
-use codex_oauth_proto::api::Empty;
+use codex_oauth_proto::api::account::OfAccount;
 use codex_oauth_proto::api::model::{List, ListResult, Model};
 
 use crate::args::ModelsArgs;
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 pub(crate) fn run(context: &mut Context, args: ModelsArgs) -> Result<Exit, Failure> {
     let mut client = context.connect()?;
     context.output.progress("asking for the models")?;
-    let list = client.call::<List>(&Empty {})?;
+    let list = client.call::<List>(&OfAccount { account: args.account.clone() })?;
     if args.json {
         context.output.json(&list)?;
         return Ok(Exit::Success);

@@ -42,6 +42,7 @@ pub(crate) fn run(context: &mut Context, args: QueryArgs) -> Result<Exit, Failur
         effort: args.effort,
         instructions: args.system,
         temperature: None,
+        account: args.account,
     };
     context.output.progress("asking")?;
     let turn_id = client.call::<Start>(&params)?.turn_id;

@@ -32,8 +32,10 @@ pub(crate) fn run(context: &mut Context, args: StatusArgs) -> Result<Exit, Failu
         context.output.progress("trying the login")?;
     }
     let facts = Facts {
-        account: client.call::<Read>(&ReadParams { probe: args.probe })?,
-        rate_limits: client.call::<RateLimitsRead>(&RateLimitsParams { refresh: false })?.rate_limits,
+        account: client.call::<Read>(&ReadParams { probe: args.probe, account: args.account.clone() })?,
+        rate_limits: client
+            .call::<RateLimitsRead>(&RateLimitsParams { refresh: false, account: args.account.clone() })?
+            .rate_limits,
         daemon: client.call::<Status>(&Empty {})?,
         warnings: client.welcome().warnings.clone(),
     };

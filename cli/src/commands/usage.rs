@@ -14,7 +14,7 @@ use crate::words::table;
 pub(crate) fn run(context: &mut Context, args: UsageArgs) -> Result<Exit, Failure> {
     let mut client = context.connect()?;
     context.output.progress("asking for the usage")?;
-    let read = client.call::<RateLimitsRead>(&RateLimitsParams { refresh: true })?;
+    let read = client.call::<RateLimitsRead>(&RateLimitsParams { refresh: true, account: args.account })?;
     if args.json {
         context.output.json(&read)?;
         return Ok(Exit::Success);

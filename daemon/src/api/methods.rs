@@ -16,9 +16,12 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
     let _in_use = api.server.idle.busy();
     let Request { id, method, params: given, .. } = request;
     let service = &api.server.service;
+    let folder = api.session.account.as_deref();
     let result = match method.as_str() {
         account::Read::NAME => match params::<account::Read>(given) {
-            Ok(params) => encode(Ok(service.account(params.probe.into()).await)),
+            Ok(params) => {
+                encode(service.account(params.probe.into(), params.account.as_deref().or(folder)).await)
+            }
             Err(error) => Err(error),
         },
         account::LoginStart::NAME => return login_start(api, id, given).await,
@@ -33,15 +36,39 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
             }
             Err(error) => Err(error),
         },
-        account::Logout::NAME => encode(service.logout().await),
-        account::History::NAME => encode(Ok(service.login_history())),
+        account::Logout::NAME => match params::<account::Logout>(given) {
+            Ok(params) => encode(service.logout(params.account.as_deref().or(folder)).await),
+            Err(error) => Err(error),
+        },
+        account::AccountList::NAME => encode(service.accounts().await),
+        account::AccountUse::NAME => match params::<account::AccountUse>(given) {
+            Ok(params) => encode(service.use_account(&params.account).await.map(|()| Empty {})),
+            Err(error) => Err(error),
+        },
+        account::AccountRemove::NAME => match params::<account::AccountRemove>(given) {
+            Ok(params) => encode(service.remove_account(&params.account).await),
+            Err(error) => Err(error),
+        },
+        account::AccountAdopt::NAME => match params::<account::AccountAdopt>(given) {
+            Ok(params) => encode(service.adopt_account(&params).await.map(|()| Empty {})),
+            Err(error) => Err(error),
+        },
+        account::History::NAME => match params::<account::History>(given) {
+            Ok(params) => encode(service.login_history(params.account.as_deref().or(folder)).await),
+            Err(error) => Err(error),
+        },
         account::RateLimitsRead::NAME => match params::<account::RateLimitsRead>(given) {
-            Ok(params) if params.refresh => encode(service.refresh_rate_limits().await),
-            Ok(_) => encode(Ok(service.rate_limits().await)),
+            Ok(params) if params.refresh => {
+                encode(service.refresh_rate_limits(params.account.as_deref().or(folder)).await)
+            }
+            Ok(params) => encode(service.rate_limits(params.account.as_deref().or(folder)).await),
             Err(error) => Err(error),
         },
         config::Read::NAME => encode(Ok(api.server.config())),
-        model::List::NAME => encode(service.models().await),
+        model::List::NAME => match params::<model::List>(given) {
+            Ok(params) => encode(service.models(params.account.as_deref().or(folder)).await),
+            Err(error) => Err(error),
+        },
         turn::Start::NAME => return turn_start(api, id, given).await,
         turn::Interrupt::NAME => {
             encode(params::<turn::Interrupt>(given).and_then(|params| interrupt(api, &params.turn_id)))
@@ -63,7 +90,7 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
 
 async fn login_start(api: &ApiSession, id: Option<Value>, given: Value) {
     let started = match params::<account::LoginStart>(given) {
-        Ok(params) => api.server.service.login_start(params, api.session.env()).await,
+        Ok(params) => api.server.service.login_start(chosen(params, api), api.session.env()).await,
         Err(error) => Err(error),
     };
     let mut login = match started {
@@ -87,11 +114,20 @@ async fn login_start(api: &ApiSession, id: Option<Value>, given: Value) {
     }
 }
 
+fn chosen(mut params: account::LoginStartParams, api: &ApiSession) -> account::LoginStartParams {
+    params.account = params.account.or_else(|| api.session.account.clone());
+    params
+}
+
 async fn turn_start(api: &ApiSession, id: Option<Value>, given: Value) {
     // A session of this role is not told of a successor: it is turned away, and may ask that one.
     let serving = api.server.takes_new();
     let started = params::<turn::Start>(given)
         .and_then(|given| if serving { Question::try_from(given) } else { Err(draining()) })
+        .map(|mut question| {
+            question.account = question.account.or_else(|| api.session.account.clone());
+            question
+        })
         .and_then(|question| api.server.service.start_turn(question, None));
     let mut started = match started {
         Ok(started) => started,

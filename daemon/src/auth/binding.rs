@@ -30,7 +30,7 @@ impl Binding {
     /// Whether `login` may be sent to our issuer and backend at all, the access token included.
     pub(super) fn check_place(&self, login: &Credentials) -> Result<(), AuthError> {
         let public = Self::public();
-        let theirs = login.own.as_ref().map_or(&public, |own| &own.bound);
+        let theirs = login.own.as_ref().map(|own| &own.bound).or(login.place.as_ref()).unwrap_or(&public);
         if self.same_place(theirs) {
             return Ok(());
         }
@@ -44,7 +44,8 @@ impl Binding {
 
     /// The name of the refresh token of `login`, if it may be spent (or revoked) here.
     pub(super) fn check_spendable(&self, login: &Credentials) -> Result<Fingerprint, NotRefreshable> {
-        let own = login.own.as_ref().ok_or(NotRefreshable::Adopted)?;
+        let borrowed = if login.place.is_some() { NotRefreshable::Borrowed } else { NotRefreshable::Adopted };
+        let own = login.own.as_ref().ok_or(borrowed)?;
         if !self.same_place(&own.bound) {
             return Err(NotRefreshable::Elsewhere {
                 issuer: own.bound.issuer.clone(),
@@ -69,7 +70,9 @@ impl From<NotRefreshable> for AuthError {
             NotRefreshable::OtherMachine => Self::OtherMachine,
             NotRefreshable::Refused(refusal) => Self::Refused(refusal),
             NotRefreshable::Spent { at } => Self::Spent { at },
-            why @ (NotRefreshable::Adopted | NotRefreshable::Elsewhere { .. }) => Self::Expired { why },
+            why @ (NotRefreshable::Adopted | NotRefreshable::Borrowed | NotRefreshable::Elsewhere { .. }) => {
+                Self::Expired { why }
+            }
         }
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Credentials {
     pub(super) account_id: String,
     /// Our own grant; `None` for a record of the original plugin, whose access token alone is adopted.
     pub(super) own: Option<OwnGrant>,
+    /// Where the Codex CLI's login belongs; `None` for every other one.
+    pub(super) place: Option<Binding>,
 }
 
 /// What only a record written by this daemon has.
@@ -101,6 +103,7 @@ impl Credentials {
     /// Whether the token should be renewed at `now`, `margin` before its end.
     pub(super) fn need(&self, now: SystemTime, margin: Duration) -> Need {
         let Some(expires_at) = self.expires_at else { return self.scheduled(now) };
+        let margin = self.life().map_or(margin, |life| margin.min(life / 2));
         if expires_at > now + margin || self.renewed_within(SETTLE, now) {
             Need::None
         } else if expires_at > now {
@@ -139,6 +142,13 @@ impl Credentials {
         self.access_token == other.access_token
             && self.own.as_ref().map(|own| &own.refresh_token)
                 == other.own.as_ref().map(|own| &own.refresh_token)
+    }
+
+    /// How long the Codex CLI's token is good for in all: it is renewed long before its end, but not sooner than it must.
+    fn life(&self) -> Option<Duration> {
+        self.place.as_ref()?;
+        let begun = self.own.as_ref()?.last_refresh?;
+        self.expires_at?.duration_since(begun).ok()
     }
 
     fn scheduled(&self, now: SystemTime) -> Need {

@@ -109,6 +109,40 @@ pub enum AuthError {
         /// As the caller gave it.
         login_id: String,
     },
+    /// No account is called so. Next step: correct the name.
+    #[error("could not use the account `{name}`: there is none of that name{}", known_names(known))]
+    NoSuchAccount {
+        /// As the caller gave it.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The name cannot be given to a new account. Next step: correct the name.
+    #[error("could not add the account `{name}`: {why}")]
+    BadAccount {
+        /// As the caller gave it.
+        name: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The account serves whoever chose none. Next step: choose another one for that first.
+    #[error("could not remove the account `{name}`: it is the default one")]
+    DefaultAccount {
+        /// The account.
+        name: String,
+    },
+    /// The login is kept in the Codex CLI's file, where this daemon signs nobody in or out.
+    #[error("could not sign in or out: the login is the Codex CLI's, in `{}`", path.display())]
+    CodexOwns {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// Nobody is signed in in the Codex CLI's file. Next step: sign in there, or with a login of our own.
+    #[error("could not use the login of the Codex CLI: nobody is signed in in `{}`", path.display())]
+    NoCodexLogin {
+        /// Its file.
+        path: PathBuf,
+    },
     /// The daemon has given up the right to renew or change the login, to its successor if there is one.
     #[error("could not renew or change the login: the daemon is shutting down")]
     Closed,
@@ -124,6 +158,9 @@ pub enum NotRefreshable {
     /// The record is the original plugin's: its access token is borrowed, its refresh token is not ours to spend.
     #[error("the login was made by the original plugin, whose refresh token is not used")]
     Adopted,
+    /// The login is the Codex CLI's: only its access token is used.
+    #[error("the login is borrowed from the Codex CLI, which renews it the next time it is used")]
+    Borrowed,
     /// See [`AuthError::OtherMachine`].
     #[error("the login was copied from another machine")]
     OtherMachine,
@@ -167,6 +204,10 @@ impl From<StoreError> for AuthError {
     fn from(error: StoreError) -> Self {
         Self::Store(Arc::new(error))
     }
+}
+
+fn known_names(known: &[String]) -> String {
+    if known.is_empty() { String::new() } else { format!(" (there are {})", known.join(", ")) }
 }
 
 fn refusal_cause(refusal: &Refusal) -> String {

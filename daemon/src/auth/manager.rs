@@ -1,5 +1,6 @@
 //! The door of `auth`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ use super::login::{LoginState, Logins, PasteError, PendingLogin, Prover};
 use super::refresh::Urgency;
 use super::refresher::{Next, Refresher};
 use super::seams::{Clock, Seams};
+use super::shelf::{Mode, Shelf};
 use super::status::{AuthState, AuthStatus};
-use super::store::Store;
+use super::store::{Changes, Store};
 use crate::fsx::Reread;
 use crate::grant::Grant;
 use crate::limits::Limits;
@@ -77,12 +79,26 @@ impl TokenManager {
         tracker: TaskTracker,
         seams: Seams,
     ) -> Result<Self, ConfigError> {
-        let config = config.normalized()?;
+        let place = (config.file.clone(), Shelf::First, Changes::default());
+        Ok(Self::at(place, config.normalized()?, limits, tracker, seams))
+    }
+
+    /// The manager of the login on this shelf of this file; `config` is normalized.
+    pub(super) fn at(
+        (file, shelf, changes): (PathBuf, Shelf, Changes),
+        config: AuthConfig,
+        mut limits: Limits,
+        tracker: TaskTracker,
+        seams: Seams,
+    ) -> Self {
+        if matches!(shelf, Shelf::Codex { mode: Mode::Share, .. }) {
+            limits.refresh_before_expiry = limits.share_before_expiry.max(limits.refresh_before_expiry);
+        }
         let reread = Reread { tries: limits.reread_tries, pause: limits.reread_pause };
         let ours = Binding::ours(&config);
-        let journal = Journal::new(config.history.clone());
+        let journal = Journal::new(shelf.history(&config.history));
         let (clock, holder) = (seams.clock, seams.holder);
-        let store = Arc::new(Store::new(config.file.clone(), reread, clock.clone(), journal.clone()));
+        let store = Arc::new(Store::new((file, shelf), reread, clock.clone(), journal.clone(), changes));
         #[cfg_attr(not(test), expect(unused_mut, reason = "only a test puts another issuer in"))]
         let mut issuer = Issuer::new(&config, &limits);
         #[cfg(test)]
@@ -108,7 +124,7 @@ impl TokenManager {
         let freshness = Freshness::default();
         let shared =
             Shared { limits, tracker, clock, journal, ours, store, issuer, refresher, freshness, logins };
-        Ok(Self(Arc::new(shared)))
+        Self(Arc::new(shared))
     }
 
     /// Finishes a refresh that an earlier process left undone. At the start; what fails is tried again at the first
@@ -153,6 +169,7 @@ impl TokenManager {
     /// Starts a login, or returns the one that is pending: there is one link at a time, whoever asks. Opens no browser.
     /// The old login stays in force until the new one is proven by `prove` and written.
     pub async fn login_start(&self, prove: Prover) -> Result<PendingLogin, AuthError> {
+        self.0.check_ours()?;
         self.0.logins.start(prove).await
     }
 
@@ -182,6 +199,7 @@ impl TokenManager {
     /// ([`Limits::revoke`], best effort), then removes our record from the file. Goes on if the caller does not wait
     /// for the end.
     pub async fn logout(&self) -> Result<LogoutReport, AuthError> {
+        self.0.check_ours()?;
         if self.0.tracker.is_closed() {
             return Err(AuthError::Closed);
         }
@@ -195,12 +213,22 @@ impl TokenManager {
         self.0.tracker.is_empty()
     }
 
-    /// For a hand-over: from here on the login is only read. A pending login ends; a refresh or a logout that is under way is
-    /// never cut, and this returns when it is over: the answer to a refresh is the only copy of the new token.
-    pub async fn release(&self) {
+    /// From here on this manager begins nothing any more; what is under way goes on.
+    pub(super) fn retire(&self) {
         self.0.logins.close();
         self.0.freshness.close();
         self.0.refresher.close();
+    }
+
+    /// The place of the login.
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// For a hand-over: from here on the login is only read. A pending login ends; a refresh or a logout that is under way is
+    /// never cut, and this returns when it is over: the answer to a refresh is the only copy of the new token.
+    pub async fn release(&self) {
+        self.retire();
         self.0.tracker.close();
         self.0.tracker.wait().await;
     }
@@ -276,6 +304,14 @@ impl Shared {
             return Err(AuthError::Rejected { account_id: login.account_id.clone() });
         }
         Ok(Need::Needed(Reason::UnauthorizedRecovery))
+    }
+
+    /// Signing in and out in the Codex CLI's file is that program's own affair.
+    fn check_ours(&self) -> Result<(), AuthError> {
+        if self.store.shelf().is_ours() {
+            return Ok(());
+        }
+        Err(AuthError::CodexOwns { path: self.store.path().to_owned() })
     }
 
     /// An access token whose end nobody knows is good until the backend says otherwise.

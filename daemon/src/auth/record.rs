@@ -34,6 +34,14 @@ pub enum RecordError {
     /// A grant without it is none.
     #[error("the record's grant has no refresh_token")]
     NoRefreshToken,
+    /// The Codex CLI's file holds a login of another kind: an API key, which bills, or a token that is none of ChatGPT's.
+    #[error(
+        "the Codex CLI uses a login of the kind `{kind}` there, which is no ChatGPT login and is not used"
+    )]
+    NotChatGpt {
+        /// `apikey`, `personalAccessToken`, ... as the file spells it (WIRE §4.1).
+        kind: String,
+    },
     /// The backend wants to know the account (WIRE §5.6), and neither the tokens nor the record name one.
     #[error("the record names no ChatGPT account")]
     NoAccount,
@@ -119,6 +127,7 @@ impl TryFrom<Wire> for Credentials {
             expires_at,
             account_id: account_id.ok_or(RecordError::NoAccount)?,
             own: wire.grant.map(OwnGrant::try_from).transpose()?,
+            place: None,
         })
     }
 }

@@ -7,6 +7,8 @@
 mod attempt;
 mod recovery;
 
+use attempt::Ended;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +24,7 @@ use super::journal::{self, Entry, Journal};
 use super::refresh::{Action, Backoff, End, Event, Machine, Outcome, Pair, State, Urgency};
 use super::seams::Clock;
 use super::slot::{Holder, Slot};
-use super::store::Store;
+use super::store::{Store, StoreError};
 use crate::limits::Limits;
 use crate::secret::Fingerprint;
 use crate::task;
@@ -89,7 +91,11 @@ impl Refresher {
         (journal, clock, holder): (Journal, Clock, Holder),
         limits: &Limits,
     ) -> Self {
-        let slot = Arc::new(Slot::new(store.path(), holder, limits.issuer_request + STALE_MARGIN));
+        let slot = Arc::new(Slot::new(
+            store.shelf().sibling(store.path(), "refresh"),
+            holder,
+            limits.issuer_request + STALE_MARGIN,
+        ));
         Self {
             store,
             issuer,
@@ -207,14 +213,22 @@ impl Refresher {
         cell.flight = Some(flight.clone());
         let landing = Landing { refresher: Arc::clone(self), waiters };
         task::spawn(&self.tracker, "refresh", async move {
-            let (outcome, result) = match task {
-                Task::Spend(login, reason) => landing.refresher.spend(&login, reason).await,
-                Task::Save(pair) => landing.refresher.save(pair, journal::Event::Renewed).await,
-                Task::Restore(login) => landing.refresher.restore(&login).await,
+            // Across the whole of it: from the look at the file to the write.
+            let (outcome, result) = match landing.refresher.store.hold().await {
+                Ok(_held) => landing.refresher.run(task).await,
+                Err(error) => task.not_begun(error),
             };
             landing.land(outcome, result);
         });
         flight
+    }
+
+    async fn run(self: &Arc<Self>, task: Task) -> Ended {
+        match task {
+            Task::Spend(login, reason) => self.spend(&login, reason).await,
+            Task::Save(pair) => self.save(pair, journal::Event::Renewed).await,
+            Task::Restore(login) => self.restore(&login).await,
+        }
     }
 
     fn land(&self, outcome: Outcome, result: Result<(), AuthError>) -> Result<(), AuthError> {
@@ -243,6 +257,16 @@ enum Task {
     Spend(Arc<Credentials>, Reason),
     Save(Pair),
     Restore(Arc<Credentials>),
+}
+
+impl Task {
+    /// How it ends when the file's locks are not to be had. A pair that waits to be written goes on waiting.
+    fn not_begun(self, error: StoreError) -> Ended {
+        match self {
+            Self::Save(pair) => (Outcome::Unsaved { pair, cause: Arc::new(error) }, Ok(())),
+            Self::Spend(..) | Self::Restore(_) => (Outcome::Settled, Err(error.into())),
+        }
+    }
 }
 
 impl Cell {

@@ -16,7 +16,7 @@
 //! The rest is spaces. The pair is at an offset of its own, so that a write that was cut short spoils nothing before it.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -88,10 +88,9 @@ struct WireIntent {
 }
 
 impl Slot {
-    /// The slot of the credential file at `file`. Touches nothing.
-    pub(super) fn new(file: &Path, holder: Holder, stale_after: Duration) -> Self {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        Self { path: file.with_file_name(format!(".{name}.refresh")), holder, stale_after }
+    /// The slot at `path`. Touches nothing.
+    pub(super) const fn new(path: PathBuf, holder: Holder, stale_after: Duration) -> Self {
+        Self { path, holder, stale_after }
     }
 
     /// Our own intent to send `spent`.

@@ -21,17 +21,17 @@ use serde_json::{Map, Value};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use zeroize::Zeroizing;
 
+use super::codex_locks::CodexLocks;
 use super::credentials::Credentials;
 use super::journal::{self, Entry, Journal};
-use super::record::{self, RecordError};
+use super::record::RecordError;
 use super::seams::Clock;
+use super::shelf::{Mode, Shelf};
 use crate::fsx::{self, FsError, ReadError, Reread, Stamp};
 use crate::secret::Fingerprint;
 
 pub(super) use copy::Copy;
 
-/// Our key in the file, shared with the original plugin.
-const KEY: &str = "openai_codex";
 /// Tries of one change while another program keeps writing the file: it takes microseconds, we some milliseconds.
 const WRITES: u32 = 8;
 /// Tries of a new login, which nobody but its person could repeat: two to three seconds with the pauses.
@@ -52,7 +52,7 @@ pub enum StoreError {
         source: ReadError<DocumentError>,
     },
     /// The file is fine, but not our record in it. A login replaces it, a logout removes it.
-    #[error("could not read the record `{KEY}` in `{}`", path.display())]
+    #[error("could not read the login in `{}`", path.display())]
     BadRecord {
         /// The file.
         path: PathBuf,
@@ -68,6 +68,15 @@ pub enum StoreError {
         /// Why.
         #[source]
         source: FsError,
+    },
+    /// The Codex CLI, or a program like it, held its lock on the file for longer than we wait. Nothing was spent.
+    #[error("could not change the credential file `{}`", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// Whose lock.
+        #[source]
+        source: codex_oauth_proto::lock::LockError,
     },
     /// The record of a refresh that is under way, beside the credential file, could not be kept. Nothing was spent, unless
     /// the error says that the new login was not saved.
@@ -102,6 +111,9 @@ pub enum DocumentError {
     NotAnObject,
 }
 
+/// Held through every change of one file by all that write it.
+pub(super) type Changes = Arc<AsyncMutex<()>>;
+
 /// What [`Store::renew`] did.
 #[derive(Debug)]
 pub(super) enum Renewal {
@@ -115,10 +127,11 @@ pub(super) enum Renewal {
 #[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
+    shelf: Shelf,
     reread: Reread,
     clock: Clock,
     journal: Journal,
-    changes: Arc<AsyncMutex<()>>,
+    changes: Changes,
     cache: Mutex<Option<Cached>>,
 }
 
@@ -133,8 +146,14 @@ type Document = Option<(Stamp, Map<String, Value>)>;
 
 impl Store {
     /// A store over the file at `path`, which need not exist. Touches nothing.
-    pub(super) fn new(path: PathBuf, reread: Reread, clock: Clock, journal: Journal) -> Self {
-        Self { path, reread, clock, journal, changes: Arc::default(), cache: Mutex::new(None) }
+    pub(super) fn new(
+        (path, shelf): (PathBuf, Shelf),
+        reread: Reread,
+        clock: Clock,
+        journal: Journal,
+        changes: Changes,
+    ) -> Self {
+        Self { path, shelf, reread, clock, journal, changes, cache: Mutex::new(None) }
     }
 
     /// The file.
@@ -202,7 +221,7 @@ impl Store {
                 }
                 Err(error) => return Err(error),
             };
-            document.insert(KEY.to_owned(), Value::Object(record::render(login)));
+            self.shelf.insert(&mut document, login);
             match self.write(guard, document, stamp).await? {
                 Written::Yes(guard) => {
                     self.keep_copy(guard, login).await;
@@ -232,9 +251,7 @@ impl Store {
             if on_disk.as_ref().and_then(Credentials::refresh_fingerprint).as_ref() != Some(spent) {
                 return Ok(Renewal::Kept(on_disk.map(Arc::new)));
             }
-            if let Some(Value::Object(old)) = document.get_mut(KEY) {
-                record::merge(old, record::render(renewed));
-            }
+            self.shelf.renew(&mut document, renewed);
             match self.write(guard, document, Some(stamp)).await? {
                 Written::Yes(guard) => {
                     // Another process may have signed in since: that copy is worth more.
@@ -256,8 +273,7 @@ impl Store {
         guard = self.copy().remove(guard).await?;
         for _ in 0..WRITES {
             let Some((stamp, mut document)) = self.read().await? else { return Ok(false) };
-            // `remove` would move the last key into the gap.
-            if document.shift_remove(KEY).is_none() {
+            if !self.shelf.remove(&mut document) {
                 return Ok(false);
             }
             match self.write(guard, document, Some(stamp)).await? {
@@ -271,12 +287,58 @@ impl Store {
         Err(self.keeps_changing())
     }
 
+    /// Keeps other programs from writing the file until the answer is dropped: nobody where only we do, and the Codex CLI
+    /// where the file is that program's (WIRE §4.2).
+    pub(super) async fn hold(&self) -> Result<Option<CodexLocks>, StoreError> {
+        if !matches!(self.shelf, Shelf::Codex { mode: Mode::Share, .. }) {
+            return Ok(None);
+        }
+        let path = self.path.clone();
+        let taken = tokio::task::spawn_blocking(move || CodexLocks::take(&path)).await;
+        let taken = taken.expect("taking locks does not panic, and nobody aborts it");
+        taken.map(Some).map_err(|source| StoreError::Locked { path: self.path.clone(), source })
+    }
+
+    /// The document as it is; an empty one where there is no file.
+    pub(super) async fn document(&self) -> Result<Map<String, Value>, StoreError> {
+        Ok(split(self.read().await?).1)
+    }
+
+    /// Changes what is beside the logins; whether there was something to change.
+    #[allow(clippy::significant_drop_tightening, reason = "one lock from the read to the write")]
+    pub(super) async fn edit(
+        &self,
+        mut change: impl FnMut(&mut Map<String, Value>) -> bool + Send,
+    ) -> Result<bool, StoreError> {
+        let mut guard = self.lock().await;
+        for _ in 0..WRITES {
+            let (stamp, mut document) = split(self.read().await?);
+            if !change(&mut document) {
+                return Ok(false);
+            }
+            match self.write(guard, document, stamp).await? {
+                Written::Yes(_) => return Ok(true),
+                Written::Changed(back) => guard = back,
+            }
+        }
+        Err(self.keeps_changing())
+    }
+
+    /// Where the login is kept.
+    pub(super) const fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
     /// The copy of our record.
     pub(super) fn copy(&self) -> Copy {
-        Copy::beside(&self.path)
+        Copy::of(&self.path, &self.shelf)
     }
 
     async fn keep_copy(&self, guard: Guard, login: &Credentials) {
+        // Nobody but the Codex CLI decides which state of its file is the newest.
+        if !self.shelf.is_ours() {
+            return;
+        }
         if let Err(error) = self.copy().write(guard, login).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the login is saved, its copy is not");
         }
@@ -326,12 +388,8 @@ impl Store {
     }
 
     fn login_of(&self, document: &Map<String, Value>) -> Result<Option<Credentials>, StoreError> {
-        match document.get(KEY) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => record::parse(value)
-                .map(Some)
-                .map_err(|source| StoreError::BadRecord { path: self.path.clone(), source }),
-        }
+        let login = self.shelf.login(document);
+        login.map_err(|source| StoreError::BadRecord { path: self.path.clone(), source })
     }
 
     fn keeps_changing(&self) -> StoreError {

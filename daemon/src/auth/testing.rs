@@ -59,6 +59,7 @@ pub(super) fn credentials(access_token: &str, refresh_token: &str) -> Credential
             last_refresh: None,
             renewals: 0,
         }),
+        place: None,
     }
 }
 

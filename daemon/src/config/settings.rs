@@ -152,6 +152,28 @@ impl<'a> Settings<'a> {
         self.note(Key::in_environment("https_proxy", variable), proxy, source);
     }
 
+    /// The accounts of folders; a relative folder would be somebody else's in every shell.
+    pub(super) fn folders(
+        &mut self,
+        given: &BTreeMap<PathBuf, String>,
+    ) -> Result<BTreeMap<PathBuf, String>, ConfigError> {
+        for (folder, account) in given {
+            let name = format!("folders.{}", folder.display());
+            if !folder.is_absolute() {
+                let (file, value) = (Some(self.path.to_owned()), account.clone());
+                return Err(ConfigError::Value {
+                    name,
+                    file,
+                    value,
+                    reason: "the folder must be an absolute path",
+                });
+            }
+            let value = account.clone().into();
+            self.taken.push(Setting { name, value, source: Source::File, variable: None, file_key: true });
+        }
+        Ok(given.clone())
+    }
+
     /// Bounds and waits, those of `given` changed.
     pub(super) fn limits(&mut self, given: &BTreeMap<String, u64>) -> Result<Limits, ConfigError> {
         let mut limits = Limits::default();

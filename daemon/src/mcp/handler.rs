@@ -50,10 +50,11 @@ impl Handler {
         context: &RequestContext<RoleServer>,
     ) -> Result<Result<CallToolResponse, WireError>, ErrorData> {
         let service = &self.server.service;
+        let folder = self.session.account.as_deref();
         let tool = request.name.as_ref();
         if tool == "codex_query" {
             let question = match arguments::<QueryArguments>(tool, request.arguments) {
-                Ok(arguments) => Question::from(arguments),
+                Ok(arguments) => self.of_folder(Question::from(arguments)),
                 Err(error) => return Ok(Err(error)),
             };
             return Ok(self.query(question, context).await.map(complete));
@@ -64,7 +65,7 @@ impl Handler {
         }
         if tool == "codex_status" {
             return Ok(match arguments::<StatusArguments>(tool, request.arguments) {
-                Ok(arguments) => Ok(complete(Box::pin(self.status(arguments, context)).await)),
+                Ok(arguments) => Box::pin(self.status(arguments, context)).await.map(complete),
                 Err(error) => Err(error),
             });
         }
@@ -73,9 +74,15 @@ impl Handler {
         }
         Ok(match tool {
             "codex_login" => return Ok(Box::pin(self.login(request, context)).await),
-            "codex_clear" => Box::pin(service.logout()).await.map(|report| complete(render::logout(&report))),
-            _ => Box::pin(service.models()).await.map(|list| complete(render::models(&list))),
+            "codex_clear" => Box::pin(service.logout(folder)).await.map(|report| complete(render::logout(&report))),
+            _ => Box::pin(service.models(folder)).await.map(|list| complete(render::models(&list))),
         })
+    }
+
+    /// The account of the session's folder, unless the call names one.
+    fn of_folder(&self, question: Question) -> Question {
+        let account = question.account.or_else(|| self.session.account.clone());
+        Question { account, ..question }
     }
 
     /// Asks, or finds the turn that this request or question has already.
@@ -106,9 +113,10 @@ impl Handler {
         &self,
         arguments: StatusArguments,
         context: &RequestContext<RoleServer>,
-    ) -> Vec<ContentBlock> {
+    ) -> Result<Vec<ContentBlock>, WireError> {
+        let folder = self.session.account.as_deref();
         let service = &self.server.service;
-        let mut account = service.account(service::Probing::None).await;
+        let mut account = service.account(service::Probing::None, folder).await?;
         let awaited = account.pending_login.clone().filter(|_| arguments.wait_for_login);
         if let Some(login) = awaited {
             let began = Instant::now();
@@ -131,10 +139,10 @@ impl Handler {
                     () = progress.show() => {}
                 }
             }
-            account = service.account(service::Probing::None).await;
+            account = service.account(service::Probing::None, folder).await?;
         }
-        let limits = service.rate_limits().await;
-        render::status(&account, &limits, &self.server.status(codex_oauth_proto::version::protocol().max.0))
+        let limits = service.rate_limits(folder).await?;
+        Ok(render::status(&account, &limits, &self.server.status(codex_oauth_proto::version::protocol().max.0)))
     }
 
     /// Waits for a turn's end and shows its progress. When the request is called off the turn is too, unless the client

@@ -37,7 +37,10 @@ impl Handler {
             return self.login_answered(&login_id).await;
         }
         let login = service
-            .login_start(LoginStartParams { open_browser: true, device: None }, self.session.env())
+            .login_start(
+                LoginStartParams { open_browser: true, device: None, account: self.session.account.clone() },
+                self.session.env(),
+            )
             .await?;
         let shows_urls = context
             .client_capabilities()
@@ -79,7 +82,15 @@ impl Handler {
                 Ok(CallToolResult::success(text).into())
             }
             Err(_) => {
-                let login = service.login_start(LoginStartParams::default(), self.session.env()).await?;
+                let login = service
+                    .login_start(
+                        LoginStartParams {
+                            account: self.session.account.clone(),
+                            ..LoginStartParams::default()
+                        },
+                        self.session.env(),
+                    )
+                    .await?;
                 Ok(CallToolResult::success(render::login(&login)).into())
             }
         }

@@ -33,6 +33,8 @@ pub(super) struct QueryArguments {
     temperature: Option<f64>,
     #[serde(default)]
     reasoning_effort: Option<String>,
+    #[serde(default)]
+    account: Option<String>,
 }
 
 /// The arguments of `codex_status`.
@@ -57,6 +59,7 @@ impl From<QueryArguments> for Question {
             effort: given(arguments.reasoning_effort),
             instructions: given(arguments.system_prompt),
             temperature: arguments.temperature,
+            account: given(arguments.account),
         }
     }
 }

@@ -10,7 +10,7 @@ use codex_oauth_proto::api::account::{
 use tokio::time::Instant;
 
 use super::{CodexService, Inner};
-use crate::auth::{AuthState, AuthStatus, Entry, Revocation};
+use crate::auth::{AuthState, AuthStatus, Entry, LogoutReport, Revocation, TokenManager, Wanted};
 use crate::upstream::{self, ErrorKind};
 
 /// Whether `account/read` also tries the login.
@@ -30,46 +30,44 @@ impl From<bool> for Probing {
 
 impl CodexService {
     /// How the login stands.
-    pub(crate) async fn account(&self, probing: Probing) -> ReadResult {
+    pub(crate) async fn account(
+        &self,
+        probing: Probing,
+        choice: Wanted<'_>,
+    ) -> Result<ReadResult, WireError> {
+        let account = self.inner.of(choice).await?;
         // First the probe: it may renew the login, and what is shown is what holds after it.
         let probe = match probing {
             Probing::None => None,
-            Probing::Backend => Some(self.inner.probe().await),
+            Probing::Backend => Some(self.inner.probe(&account.tokens).await),
         };
-        let status = self.inner.tokens.status().await;
+        let status = account.tokens.status().await;
         let pending_login = self.login_pending();
-        ReadResult {
+        let accounts = if account.is_one_of_several { self.accounts().await?.accounts } else { Vec::new() };
+        Ok(ReadResult {
             status: word(&status.state),
-            account: account(&status),
+            account: person(&status),
             expires_at: status.expires_at.map(unix),
             can_refresh: status.has_refresh_token && status.not_refreshable.is_none(),
             note: note(&status),
             credential_file: status.file.display().to_string(),
             pending_login,
             probe,
-        }
+            account_name: account.name,
+            accounts,
+            leftovers: Vec::new(),
+        })
     }
 
     /// Signs out, here and at the issuer.
-    pub(crate) async fn logout(&self) -> Result<LogoutResult, WireError> {
-        let report = self.inner.tokens.logout().await.map_err(|error| error.to_wire())?;
-        let (revoked, note) = match report.revocation {
-            Revocation::Done => (true, None),
-            Revocation::NotSent(None) => (false, None),
-            Revocation::NotSent(Some(why)) => (false, Some(format!("the issuer was not told: {why}"))),
-            Revocation::Failed(error) => {
-                let why = codex_oauth_proto::connect::with_causes(&error);
-                (
-                    false,
-                    Some(format!("the issuer could not be told and may keep the login until it ends: {why}")),
-                )
-            }
-        };
-        Ok(LogoutResult { was_signed_in: report.was_signed_in, revoked, note })
+    pub(crate) async fn logout(&self, choice: Wanted<'_>) -> Result<LogoutResult, WireError> {
+        let account = self.inner.of(choice).await?;
+        let report = account.tokens.logout().await.map_err(|error| error.to_wire())?;
+        Ok(told(report))
     }
 
     /// What became of every refresh token.
-    pub(crate) fn login_history(&self) -> HistoryResult {
+    pub(crate) async fn login_history(&self, choice: Wanted<'_>) -> Result<HistoryResult, WireError> {
         let entry = |entry: Entry| HistoryEntry {
             at: unix(entry.at),
             event: entry.event.as_str().to_owned(),
@@ -80,23 +78,28 @@ impl CodexService {
             pid: entry.pid,
             build: entry.build,
         };
-        HistoryResult { entries: self.inner.tokens.history().into_iter().map(entry).collect() }
+        let tokens = self.inner.of(choice).await?.tokens;
+        Ok(HistoryResult { entries: tokens.history().into_iter().map(entry).collect() })
     }
 
     /// The limits as last seen.
-    pub(crate) async fn rate_limits(&self) -> RateLimitsResult {
-        let account_id = self.inner.tokens.status().await.account_id;
+    pub(crate) async fn rate_limits(&self, choice: Wanted<'_>) -> Result<RateLimitsResult, WireError> {
+        let account_id = self.inner.of(choice).await?.tokens.status().await.account_id;
         let rate_limits =
             account_id.map(|id| limits(&self.inner.upstream.rate_limits(&id))).unwrap_or_default();
-        RateLimitsResult { rate_limits }
+        Ok(RateLimitsResult { rate_limits })
     }
 
     /// The limits as the backend says now.
-    pub(crate) async fn refresh_rate_limits(&self) -> Result<RateLimitsResult, WireError> {
-        let grant = self.inner.tokens.grant().await.map_err(|error| error.to_wire())?;
+    pub(crate) async fn refresh_rate_limits(
+        &self,
+        choice: Wanted<'_>,
+    ) -> Result<RateLimitsResult, WireError> {
+        let tokens = self.inner.of(choice).await?.tokens;
+        let grant = tokens.grant().await.map_err(|error| error.to_wire())?;
         let (grant, asked) = match self.inner.upstream.usage(&grant).await {
             Err(error) if matches!(error.kind, ErrorKind::Unauthorized { .. }) => {
-                let grant = self.inner.tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
+                let grant = tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
                 let asked = self.inner.upstream.usage(&grant).await;
                 (grant, asked)
             }
@@ -109,7 +112,7 @@ impl CodexService {
 
 impl Inner {
     /// Token, then backend; the backend is asked for the plan's usage, which costs nothing.
-    async fn probe(&self) -> Probe {
+    async fn probe(&self, tokens: &TokenManager) -> Probe {
         let began = Instant::now();
         let mut probe = Probe {
             authenticated: false,
@@ -118,19 +121,19 @@ impl Inner {
             took_ms: 0,
             error: None,
         };
-        probe.error = self.probe_steps(&mut probe).await.err();
+        probe.error = self.probe_steps(tokens, &mut probe).await.err();
         probe.took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         probe
     }
 
-    async fn probe_steps(&self, probe: &mut Probe) -> Result<(), WireError> {
-        probe.authenticated = self.tokens.status().await.account_id.is_some();
-        let grant = self.tokens.grant().await.map_err(|error| error.to_wire())?;
+    async fn probe_steps(&self, tokens: &TokenManager, probe: &mut Probe) -> Result<(), WireError> {
+        probe.authenticated = tokens.status().await.account_id.is_some();
+        let grant = tokens.grant().await.map_err(|error| error.to_wire())?;
         let error = match self.upstream.usage(&grant).await {
             Ok(_) => None,
             Err(error) if matches!(error.kind, ErrorKind::Unauthorized { .. }) => {
                 probe.backend_reachable = true;
-                let grant = self.tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
+                let grant = tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
                 self.upstream.usage(&grant).await.err()
             }
             Err(error) => Some(error),
@@ -152,7 +155,7 @@ impl Inner {
     }
 }
 
-const fn word(state: &AuthState) -> LoginStatus {
+pub(super) const fn word(state: &AuthState) -> LoginStatus {
     match state {
         AuthState::NotAuthenticated => LoginStatus::NotAuthenticated,
         AuthState::Authenticated => LoginStatus::Authenticated,
@@ -162,10 +165,24 @@ const fn word(state: &AuthState) -> LoginStatus {
     }
 }
 
-fn account(status: &AuthStatus) -> Option<Account> {
+pub(super) fn person(status: &AuthStatus) -> Option<Account> {
     let AuthStatus { email, plan, account_id, .. } = status.clone();
     account_id.as_ref()?;
     Some(Account { account_id, email, plan_type: plan })
+}
+
+/// What a logout did, for the wire.
+pub(super) fn told(report: LogoutReport) -> LogoutResult {
+    let (revoked, note) = match report.revocation {
+        Revocation::Done => (true, None),
+        Revocation::NotSent(None) => (false, None),
+        Revocation::NotSent(Some(why)) => (false, Some(format!("the issuer was not told: {why}"))),
+        Revocation::Failed(error) => {
+            let why = codex_oauth_proto::connect::with_causes(&error);
+            (false, Some(format!("the issuer could not be told and may keep the login until it ends: {why}")))
+        }
+    };
+    LogoutResult { was_signed_in: report.was_signed_in, revoked, note }
 }
 
 fn note(status: &AuthStatus) -> Option<String> {

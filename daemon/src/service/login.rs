@@ -28,7 +28,8 @@ impl CodexService {
         wish: LoginStartParams,
         session: &BTreeMap<String, String>,
     ) -> Result<LoginStartResult, WireError> {
-        let tokens = &self.inner.tokens;
+        let chosen = self.inner.accounts.of_login(wish.account.as_deref()).await;
+        let tokens = chosen.map_err(|error| error.to_wire())?.tokens;
         let joined = matches!(&*tokens.logins().borrow(), LoginState::Pending(_));
         let prove = prover(self.inner.upstream.clone());
         let mut pending = tokens.login_start(prove).await.map_err(|error| error.to_wire())?;
@@ -54,10 +55,7 @@ impl CodexService {
 
     /// The login that is under way, as a session without a screen sees it.
     pub(crate) fn login_pending(&self) -> Option<LoginStartResult> {
-        match &*self.inner.tokens.logins().borrow() {
-            LoginState::Pending(pending) => Some(shown(pending, Place::Unknown)),
-            _ => None,
-        }
+        self.inner.accounts.login_pending().map(|(_, pending)| shown(&pending, Place::Unknown))
     }
 
     /// Waits for the next change of a login, or for its end.
@@ -65,7 +63,7 @@ impl CodexService {
         &self,
         known: &LoginStartResult,
     ) -> Result<LoginStartResult, LoginCompleted> {
-        let mut logins = self.inner.tokens.logins();
+        let mut logins = self.inner.accounts.of_login_id(&known.login_id).logins();
         let as_known = |state: &LoginState| {
             matches!(state, LoginState::Pending(pending)
                 if pending.login_id == known.login_id && same(known, &shown(pending, known.place)))
@@ -86,7 +84,7 @@ impl CodexService {
 
     /// Waits for the end of a login.
     pub(crate) async fn login_ended(&self, id: &str) -> LoginCompleted {
-        let mut logins = self.inner.tokens.logins();
+        let mut logins = self.inner.accounts.of_login_id(id).logins();
         let pending =
             |state: &LoginState| matches!(state, LoginState::Pending(pending) if pending.login_id == id);
         let state = match logins.wait_for(|state| !pending(state)).await {
@@ -97,12 +95,12 @@ impl CodexService {
     }
 
     pub(crate) async fn login_cancel(&self, id: &str) -> Result<(), WireError> {
-        self.inner.tokens.login_cancel(id).await.map_err(|error| error.to_wire())
+        self.inner.accounts.of_login_id(id).login_cancel(id).await.map_err(|error| error.to_wire())
     }
 
     /// Signs in with what a person copied out of the browser.
     pub(crate) async fn login_paste(&self, id: &str, text: Secret) -> Result<(), WireError> {
-        self.inner.tokens.login_paste(id, text).await.map_err(|error| error.to_wire())
+        self.inner.accounts.of_login_id(id).login_paste(id, text).await.map_err(|error| error.to_wire())
     }
 }
 

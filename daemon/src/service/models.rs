@@ -5,6 +5,7 @@ use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 
 use super::turn::Question;
 use super::{CodexService, Inner};
+use crate::auth::Wanted;
 use crate::grant::Grant;
 use crate::upstream::{ErrorKind, Models, UpstreamError, Visibility};
 
@@ -13,11 +14,12 @@ const NEAREST: usize = 3;
 
 impl CodexService {
     /// The account's models.
-    pub(crate) async fn models(&self) -> Result<ListResult, WireError> {
-        let grant = self.inner.tokens.grant().await.map_err(|error| error.to_wire())?;
+    pub(crate) async fn models(&self, choice: Wanted<'_>) -> Result<ListResult, WireError> {
+        let tokens = self.inner.of(choice).await?.tokens;
+        let grant = tokens.grant().await.map_err(|error| error.to_wire())?;
         let models = match self.inner.upstream.models(&grant).await {
             Err(error) if matches!(error.kind, ErrorKind::Unauthorized { .. }) => {
-                let grant = self.inner.tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
+                let grant = tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
                 self.inner.upstream.models(&grant).await
             }
             other => other,

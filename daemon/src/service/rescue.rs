@@ -6,7 +6,7 @@ use codex_oauth_proto::connect::with_causes;
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 
 use super::summary;
-use crate::auth::{AuthError, Evidence, LoginError, PasteError, StoreError};
+use crate::auth::{AuthError, Evidence, LoginError, NotRefreshable, PasteError, StoreError};
 use crate::upstream::{self, ErrorKind, Facts, UpstreamError};
 
 impl AuthError {
@@ -22,6 +22,10 @@ impl AuthError {
                 "Not authenticated: nobody is signed in to Codex".to_owned(),
             )
             .next(NextStep::Login),
+            Self::Expired { why: NotRefreshable::Borrowed } => {
+                daemon(Code::LoginExpired, Retry::Never, format!("Token expired: {message}"))
+                    .next(NextStep::UseCodexCli)
+            }
             Self::Expired { .. }
             | Self::Refused(_)
             | Self::Spent { .. }
@@ -51,6 +55,15 @@ impl AuthError {
             }
             Self::Unsettled { path } => daemon(Code::CredentialFile, Retry::Safe, message)
                 .next(NextStep::FixFile { path: path.display().to_string() }),
+            Self::NoSuchAccount { .. } | Self::BadAccount { .. } | Self::DefaultAccount { .. } => {
+                WireError::caller(Code::InvalidArguments, message).next(NextStep::ChooseAccount)
+            }
+            Self::CodexOwns { .. } => {
+                WireError::caller(Code::InvalidArguments, message).next(NextStep::UseCodexCli)
+            }
+            Self::NoCodexLogin { .. } => {
+                daemon(Code::NotLoggedIn, Retry::Never, message).next(NextStep::UseCodexCli)
+            }
             Self::NoSuchLogin { .. } => {
                 WireError::caller(Code::InvalidArguments, message).next(NextStep::FixArguments)
             }
@@ -277,6 +290,7 @@ fn path_of(error: &StoreError) -> String {
         StoreError::Unreadable { path, .. }
         | StoreError::BadRecord { path, .. }
         | StoreError::Slot { path, .. }
+        | StoreError::Locked { path, .. }
         | StoreError::Unwritable { path, .. } => path.display().to_string(),
     }
 }

@@ -6,8 +6,9 @@ use codex_oauth_proto::people::{limits, words};
 use super::turn::Outcome;
 
 /// What a turn cost: `gpt-6.1-sol · low · 12 s · 3.1k tok (2.4k cached) · 5h 42 %, resets 14:00`.
-pub(super) fn line(outcome: &Outcome, seen: &[RateLimit]) -> String {
+pub(super) fn line(outcome: &Outcome, names_account: bool, seen: &[RateLimit]) -> String {
     let mut parts: Vec<String> = outcome.model.iter().chain(&outcome.effort).cloned().collect();
+    parts.extend(outcome.account.iter().filter(|_| names_account).map(|name| format!("account {name}")));
     parts.push(words::duration(outcome.duration));
     if let Some(usage) = &outcome.usage {
         let cached = match usage.cached_input_tokens {
@@ -47,9 +48,9 @@ mod tests {
             usage: Some(Usage { total_tokens: 3_140, cached_input_tokens: 2_400, ..Usage::default() }),
             ..Outcome::default()
         };
-        assert_eq!(line(&outcome, &[]), "gpt-6.1-sol · low · 12 s · 3.1k tok (2.4k cached)");
+        assert_eq!(line(&outcome, false, &[]), "gpt-6.1-sol · low · 12 s · 3.1k tok (2.4k cached)");
         let window = RateLimitWindow { used_percent: 41.6, window_minutes: Some(300), resets_at: None };
         let limit = RateLimit { primary: Some(window), ..RateLimit::default() };
-        assert!(line(&outcome, &[limit]).ends_with(" · 5h 42 %"));
+        assert!(line(&outcome, false, &[limit]).ends_with(" · 5h 42 %"));
     }
 }

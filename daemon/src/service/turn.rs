@@ -33,6 +33,8 @@ pub(crate) struct Question {
     pub(crate) effort: Option<String>,
     pub(crate) instructions: Option<String>,
     pub(crate) temperature: Option<f64>,
+    /// Which account answers; the default one when absent.
+    pub(crate) account: Option<String>,
 }
 
 impl TryFrom<StartParams> for Question {
@@ -46,6 +48,7 @@ impl TryFrom<StartParams> for Question {
             effort: params.effort,
             instructions: params.instructions,
             temperature: params.temperature,
+            account: params.account,
         })
     }
 }
@@ -88,6 +91,8 @@ pub(crate) struct Outcome {
     pub(crate) duration: Duration,
     pub(crate) notes: Vec<String>,
     pub(crate) summary: Option<String>,
+    /// The account that served it.
+    pub(crate) account: Option<String>,
     /// The backend's name for the request, for the log.
     pub(crate) request_id: Option<String>,
 }
@@ -110,6 +115,7 @@ impl Outcome {
             duration_ms: millis(self.duration),
             notes: self.notes.clone(),
             summary: self.summary.clone(),
+            account: self.account.clone(),
         }
     }
 }
@@ -125,6 +131,7 @@ impl From<Completed> for Outcome {
             duration: Duration::from_millis(kept.duration_ms),
             notes: kept.notes,
             summary: kept.summary,
+            account: kept.account,
             request_id: None,
         }
     }

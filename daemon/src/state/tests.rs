@@ -34,6 +34,7 @@ fn answer(id: &str, text: &str) -> Completed {
         duration_ms: 7,
         notes: vec!["a note".to_owned()],
         summary: Some("gpt · 7 ms".to_owned()),
+        account: None,
     }
 }
 

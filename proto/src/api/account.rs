@@ -24,15 +24,32 @@ method! {
 }
 method! {
     /// Revokes the login at the issuer, as far as it can be reached, and removes it here.
-    Logout = "account/logout", Empty => LogoutResult
+    Logout = "account/logout", OfAccount => LogoutResult
 }
 method! {
     /// What became of every refresh token, by fingerprint. Asks nobody.
-    History = "account/history", Empty => HistoryResult
+    History = "account/history", OfAccount => HistoryResult
 }
 method! {
     /// The limits as last seen in any answer; asked anew with `refresh`.
     RateLimitsRead = "account/rateLimits/read", RateLimitsParams => RateLimitsResult
+}
+
+method! {
+    /// Every account.
+    AccountList = "account/list", Empty => AccountListResult
+}
+method! {
+    /// Makes an account the default one, for every session at once. Nobody is signed out.
+    AccountUse = "account/use", AccountParams => Empty
+}
+method! {
+    /// Signs an account out and forgets it. One of the Codex CLI's is only forgotten.
+    AccountRemove = "account/remove", AccountParams => LogoutResult
+}
+method! {
+    /// Takes up the login of the Codex CLI: borrows it, shares it, or takes it over. Only a person may decide this.
+    AccountAdopt = "account/adopt", AdoptParams => Empty
 }
 
 /// Notification: a way into a login that this session started or joined has opened or ended, or the login is a step
@@ -42,11 +59,14 @@ pub const LOGIN_UPDATED: &str = "account/login/updated";
 pub const LOGIN_COMPLETED: &str = "account/login/completed";
 
 /// See [`Read`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReadParams {
     /// Also try the token and the backend: one small request, no paid turn.
     pub probe: bool,
+    /// Whose: an account's name; the chosen or default one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }
 
 /// See [`Read`].
@@ -69,6 +89,85 @@ pub struct ReadResult {
     pub pending_login: Option<LoginStartResult>,
     /// Present when `probe` was asked for.
     pub probe: Option<Probe>,
+    /// The account's name.
+    #[serde(default)]
+    pub account_name: String,
+    /// Every account, where there is more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<NamedAccount>,
+    /// What of the plugin this one replaces is still there: a running copy, an API key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<String>,
+}
+
+/// What a call is about, where it is about an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OfAccount {
+    /// Whose: an account's name; the chosen or default one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+}
+
+/// See [`AccountUse`] and [`AccountRemove`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountParams {
+    /// The account's name.
+    pub account: String,
+}
+
+/// See [`AccountAdopt`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdoptParams {
+    /// The name to give it.
+    pub account: String,
+    /// Absolute path of the Codex CLI's `auth.json`.
+    pub file: String,
+    /// What to do with it.
+    pub mode: AdoptMode,
+}
+
+/// What is done with the login of another program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdoptMode {
+    /// Its access token is used while it is valid; nothing is written, nothing renewed.
+    Borrow,
+    /// It is renewed in that file, for both.
+    Share,
+    /// It becomes a login of this daemon; the other program must not use it any more.
+    Import,
+    /// A mode that this build does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// See [`AccountList`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountListResult {
+    /// The first login before the named ones.
+    pub accounts: Vec<NamedAccount>,
+}
+
+/// One account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedAccount {
+    /// Its name.
+    pub name: String,
+    /// Whether it serves whoever chose none.
+    pub is_default: bool,
+    /// How its login stands.
+    pub status: LoginStatus,
+    /// Who it is; `null` when nobody is signed in.
+    pub account: Option<Account>,
+    /// `null` for a login of this daemon, else what is done with the Codex CLI's.
+    pub codex_mode: Option<AdoptMode>,
+    /// The Codex CLI's file.
+    pub codex_file: Option<String>,
 }
 
 /// How a login stands.
@@ -119,13 +218,16 @@ pub struct Probe {
 }
 
 /// See [`LoginStart`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LoginStartParams {
     /// Let the daemon open a browser on the asking session's screen.
     pub open_browser: bool,
     /// Whether to offer a device code too. Absent: where the person's browser does not reach this machine.
     pub device: Option<bool>,
+    /// Which account to sign in to, a new one too; the chosen or default one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }
 
 /// A login that waits for its person, and the ways through it that are open: the first one that is used ends the others.
@@ -316,12 +418,15 @@ pub struct HistoryEntry {
 }
 
 /// See [`RateLimitsRead`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RateLimitsParams {
     /// Ask the backend first: one small request that uses nothing of the plan (WIRE §9.4). It fails when nobody is signed
     /// in or the backend does not answer.
     pub refresh: bool,
+    /// Whose: an account's name; the chosen or default one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }
 
 /// See [`RateLimitsRead`].

@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Empty, method};
+use super::account::OfAccount;
+use super::method;
 
 method! {
     /// The models of this account, from the backend, kept for five minutes.
-    List = "model/list", Empty => ListResult
+    List = "model/list", OfAccount => ListResult
 }
 
 /// See [`List`].

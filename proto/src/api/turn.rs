@@ -49,6 +49,9 @@ pub struct StartParams {
     /// Accepted and left out, since the backend refuses it; the turn says so in `notes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
+    /// Which account is to answer; the one of the session's folder, else the default one, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }
 
 /// A piece of a question.
@@ -125,6 +128,9 @@ pub struct Completed {
     pub notes: Vec<String>,
     /// What it cost in one line, for people.
     pub summary: Option<String>,
+    /// The account that served it; absent when none was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }
 
 /// See [`List`].

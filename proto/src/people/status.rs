@@ -1,6 +1,8 @@
 //! The page that `status` prints: a label, then what is so, in at most 80 columns; the next step last, if there is one.
 
-use crate::api::account::{Account, LoginStatus, Probe, RateLimit, RateLimitWindow, ReadResult};
+use crate::api::account::{
+    Account, AdoptMode, LoginStatus, NamedAccount, Probe, RateLimit, RateLimitWindow, ReadResult,
+};
 use crate::api::daemon::StatusResult;
 use crate::people::words::{capitalized, count, span, until};
 use crate::people::{limits, login};
@@ -15,6 +17,8 @@ pub fn render(
     surface: Surface,
 ) -> String {
     let mut page = vec![login_line(account, now)];
+    page.extend(account.accounts.iter().map(|other| row("account", &account_text(other))));
+    page.extend(account.leftovers.iter().map(|left| row("note", left)));
     page.extend(account.note.as_ref().map(|note| row("note", note)));
     let waiting = account.pending_login.iter().flat_map(|login| login::rows(login, now, surface));
     page.extend(waiting.map(|(label, text)| row(label, &text)));
@@ -85,6 +89,23 @@ fn login_line(account: &ReadResult, now: u64) -> String {
         LoginStatus::Unreadable => row("unreadable", &account.credential_file),
         LoginStatus::Unknown => row("unknown", "the daemon names a state that this command does not know"),
     }
+}
+
+/// `work (default): bob@example.com (Pro), signed in`.
+fn account_text(account: &NamedAccount) -> String {
+    let default = if account.is_default { " (default)" } else { "" };
+    let how = match account.status {
+        LoginStatus::Authenticated | LoginStatus::NeedsRefresh => person(account.account.as_ref()),
+        LoginStatus::NotAuthenticated => "signed out".to_owned(),
+        LoginStatus::Expired => format!("{}, expired", person(account.account.as_ref())),
+        LoginStatus::Unreadable | LoginStatus::Unknown => "unreadable".to_owned(),
+    };
+    let codex = match account.codex_mode {
+        None => "",
+        Some(AdoptMode::Share) => ", shared with the Codex CLI",
+        Some(_) => ", borrowed from the Codex CLI",
+    };
+    format!("{}{default}: {how}{codex}", account.name)
 }
 
 fn probe_text(probe: &Probe) -> String {

@@ -1,11 +1,12 @@
 //! One value of every message, with every field written out: a new field does not compile until it is added here.
 
 use codex_oauth_proto::api::account::{
-    Account, Credits, DeviceCode, History, HistoryEntry, HistoryResult, LOGIN_COMPLETED, LOGIN_UPDATED,
-    LoginCancel, LoginCancelParams, LoginCompleted, LoginPaste, LoginPasteParams, LoginStart,
-    LoginStartParams, LoginStartResult, LoginStatus, LoginStep, LoginUpdated, Logout, LogoutResult, Pasted,
-    Place, Probe, RateLimit, RateLimitWindow, RateLimitsParams, RateLimitsRead, RateLimitsResult, Read,
-    ReadParams, ReadResult,
+    Account, AccountAdopt, AccountList, AccountListResult, AccountParams, AccountRemove, AccountUse,
+    AdoptMode, AdoptParams, Credits, DeviceCode, History, HistoryEntry, HistoryResult, LOGIN_COMPLETED,
+    LOGIN_UPDATED, LoginCancel, LoginCancelParams, LoginCompleted, LoginPaste, LoginPasteParams, LoginStart,
+    LoginStartParams, LoginStartResult, LoginStatus, LoginStep, LoginUpdated, Logout, LogoutResult,
+    NamedAccount, OfAccount, Pasted, Place, Probe, RateLimit, RateLimitWindow, RateLimitsParams,
+    RateLimitsRead, RateLimitsResult, Read, ReadParams, ReadResult,
 };
 use codex_oauth_proto::api::config::{self, Setting, Source};
 use codex_oauth_proto::api::daemon::{Drain, DrainParams, Status, StatusResult};
@@ -148,6 +149,29 @@ fn account() -> Vec<Sample> {
         step: LoginStep::Proving,
         ..pending.clone()
     };
+    let own = NamedAccount {
+        name: "default".to_owned(),
+        is_default: true,
+        status: LoginStatus::Authenticated,
+        account: Some(ada()),
+        codex_mode: None,
+        codex_file: None,
+    };
+    let shared = NamedAccount {
+        name: "codex".to_owned(),
+        is_default: false,
+        codex_mode: Some(AdoptMode::Share),
+        codex_file: Some("/home/ada/.codex/auth.json".to_owned()),
+        ..own.clone()
+    };
+    let accounts = vec![own, shared];
+    let of_work = OfAccount { account: Some("work".to_owned()) };
+    let work = AccountParams { account: "work".to_owned() };
+    let adopt = AdoptParams {
+        account: "codex".to_owned(),
+        file: "/home/ada/.codex/auth.json".to_owned(),
+        mode: AdoptMode::Share,
+    };
     let read = ReadResult {
         status: LoginStatus::NeedsRefresh,
         account: Some(ada()),
@@ -163,6 +187,9 @@ fn account() -> Vec<Sample> {
             took_ms: 240,
             error: Some(unreachable()),
         }),
+        account_name: "default".to_owned(),
+        accounts: accounts.clone(),
+        leftovers: vec!["a copy of the Python plugin still runs (process 4711)".to_owned()],
     };
     let signed_out = ReadResult {
         status: LoginStatus::NotAuthenticated,
@@ -172,6 +199,8 @@ fn account() -> Vec<Sample> {
         note: None,
         pending_login: None,
         probe: None,
+        accounts: Vec::new(),
+        leftovers: Vec::new(),
         ..read.clone()
     };
     let limit = RateLimit {
@@ -221,18 +250,28 @@ fn account() -> Vec<Sample> {
     };
     let cancel = LoginCancelParams { login_id: "1f2e3d4c5b6a".to_owned() };
     [
-        method::<Read>(ReadParams { probe: true }, read),
+        method::<Read>(ReadParams { probe: true, account: Some("work".to_owned()) }, read),
         vec![sample("account_read.result_signed_out", signed_out)],
-        method::<LoginStart>(LoginStartParams { open_browser: true, device: Some(true) }, pending),
+        method::<LoginStart>(
+            LoginStartParams { open_browser: true, device: Some(true), account: Some("work".to_owned()) },
+            pending,
+        ),
         method::<LoginPaste>(
             LoginPasteParams { login_id: "1f2e3d4c5b6a".to_owned(), text: Pasted("ac_FAKE".to_owned()) },
             Empty {},
         ),
         notification(LOGIN_UPDATED, LoginUpdated { login: updated }),
         method::<LoginCancel>(cancel, Empty {}),
-        method::<Logout>(Empty {}, logout),
-        method::<History>(Empty {}, history),
-        method::<RateLimitsRead>(RateLimitsParams { refresh: true }, limits),
+        method::<Logout>(of_work.clone(), logout.clone()),
+        method::<History>(of_work, history),
+        method::<AccountList>(Empty {}, AccountListResult { accounts }),
+        method::<AccountUse>(work.clone(), Empty {}),
+        method::<AccountRemove>(work, logout),
+        method::<AccountAdopt>(adopt, Empty {}),
+        method::<RateLimitsRead>(
+            RateLimitsParams { refresh: true, account: Some("work".to_owned()) },
+            limits,
+        ),
         notification(LOGIN_COMPLETED, completed),
         vec![sample("account_login_completed.notification_failed", not_completed)],
     ]
@@ -250,7 +289,10 @@ fn models() -> Vec<Sample> {
         hidden: false,
         is_default: true,
     };
-    method::<List>(Empty {}, ListResult { models: vec![model], default: Some("gpt-6.1-sol".to_owned()) })
+    method::<List>(
+        OfAccount { account: Some("work".to_owned()) },
+        ListResult { models: vec![model], default: Some("gpt-6.1-sol".to_owned()) },
+    )
 }
 
 fn turns() -> Vec<Sample> {
@@ -263,6 +305,7 @@ fn turns() -> Vec<Sample> {
         effort: Some("low".to_owned()),
         instructions: Some("Be brief.".to_owned()),
         temperature: Some(0.2),
+        account: Some("work".to_owned()),
     };
     let completed = Completed {
         turn_id: turn_id(),
@@ -281,6 +324,7 @@ fn turns() -> Vec<Sample> {
         duration_ms: 12_300,
         notes: vec!["temperature was left out: Codex models take none".to_owned()],
         summary: Some("gpt-6.1-sol · low · 12 s · 3.1k tok (2.4k cached)".to_owned()),
+        account: Some("work".to_owned()),
     };
     let failed = Completed {
         status: TurnStatus::Failed,
@@ -291,6 +335,7 @@ fn turns() -> Vec<Sample> {
         usage: None,
         notes: Vec::new(),
         summary: None,
+        account: None,
         ..completed.clone()
     };
     let kept = Kept { ended_at: 1_795_363_200, outcome: completed.clone() };

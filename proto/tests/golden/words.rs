@@ -1,6 +1,6 @@
 //! The enumerations of the contract, each with every variant.
 
-use codex_oauth_proto::api::account::{LoginStatus, LoginStep, Place};
+use codex_oauth_proto::api::account::{AdoptMode, LoginStatus, LoginStep, Place};
 use codex_oauth_proto::api::config::Source;
 use codex_oauth_proto::api::turn::{InputItem, TurnStatus};
 use codex_oauth_proto::hello::Role;
@@ -28,6 +28,7 @@ pub(crate) fn all() -> Vec<Sample> {
             every!(LoginStatus: NotAuthenticated, Authenticated, NeedsRefresh, Expired, Unreadable, Unknown),
         ),
         sample("login_step", every!(LoginStep: Waiting, Exchanging, Proving, Saving, Unknown)),
+        sample("adopt_mode", every!(AdoptMode: Borrow, Share, Import, Unknown)),
         sample("place", every!(Place: Desktop, Ssh, Wsl, Container, Headless, Unknown)),
         sample("source", every!(Source: Default, File, Environment, Unknown)),
         sample("turn_status", every!(TurnStatus: Completed, Failed, Interrupted, Unknown)),
@@ -45,7 +46,8 @@ pub(crate) fn next_steps() -> Vec<NextStep> {
     every!(NextStep:
         Login, Retry, RetryIn { seconds: 90 }, AskAgain, ListModels, ShortenPrompt, Rephrase, FixArguments, CheckPlan,
         CheckNetwork, FixFile { path: path() }, FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() },
-        Upgrade, RunDaemon, AllowSpawn, ReadLog { path: "/home/ada/.local/state/codex-oauth/daemon.log".to_owned() }, UseService, NoService, Unknown,
+        Upgrade, RunDaemon, AllowSpawn, ReadLog { path: "/home/ada/.local/state/codex-oauth/daemon.log".to_owned() }, UseService, NoService,
+        ChooseAccount, UseCodexCli, Unknown,
     )
 }
 

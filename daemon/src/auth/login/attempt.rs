@@ -325,7 +325,14 @@ fn credentials(tokens: Tokens, bound: Binding, now: SystemTime) -> Result<Creden
     let expires_at = access.expires_at.or(ends);
     let account_id = Claims::of(&id_token).or(access).account_id.ok_or(LoginError::NoAccount)?;
     let own = OwnGrant { refresh_token, bound, obtained_at: Some(now), last_refresh: None, renewals: 0 };
-    Ok(Credentials { access_token, id_token: Some(id_token), expires_at, account_id, own: Some(own) })
+    Ok(Credentials {
+        access_token,
+        id_token: Some(id_token),
+        expires_at,
+        account_id,
+        own: Some(own),
+        place: None,
+    })
 }
 
 /// The error with its causes, in a line.

@@ -117,6 +117,15 @@ impl Device {
 }
 
 impl LoginState {
+    /// The latest login's name, if there was one.
+    pub(in crate::auth) fn login_id(&self) -> Option<&str> {
+        match self {
+            Self::Idle => None,
+            Self::Pending(pending) => Some(&pending.login_id),
+            Self::Succeeded { login_id, .. } | Self::Failed { login_id, .. } => Some(login_id),
+        }
+    }
+
     pub(super) fn is_pending(&self, login_id: &str) -> bool {
         matches!(self, Self::Pending(pending) if pending.login_id == login_id)
     }

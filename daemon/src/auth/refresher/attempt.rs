@@ -255,7 +255,8 @@ impl Refresher {
         let entry = entry.about(Some(pair.spent.clone()), &pair.renewed.account_id);
         self.journal.record(entry.followed_by(&pair.renewed)).await;
         // Somebody who renews the very same login has it from us: ending ours could end theirs.
-        if !on_disk.is_some_and(|on_disk| on_disk.same_login(&pair.renewed)) {
+        // In the Codex CLI's file a newer login is most likely its own renewal of the same one.
+        if self.store.shelf().is_ours() && !on_disk.is_some_and(|on_disk| on_disk.same_login(&pair.renewed)) {
             let (this, login) = (Arc::clone(self), Arc::clone(&pair.renewed));
             let _tracked = task::spawn(&self.tracker, "revocation", async move { this.forget(&login).await });
         }

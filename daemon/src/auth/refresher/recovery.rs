@@ -19,6 +19,7 @@ impl Refresher {
         self.cell.lock().machine = Machine::after(self.journal.ends());
         self.sweep();
         let Some(left) = self.slot.read().await? else { return Ok(()) };
+        let _held = self.store.hold().await?;
         if self.slot.is_busy(&left, self.clock.now()) {
             return Ok(());
         }

@@ -9,21 +9,21 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Guard, KEY, StoreError, blocking, parse_document, render};
+use super::{Guard, StoreError, blocking, parse_document, render};
 use crate::auth::credentials::Credentials;
 use crate::auth::record;
+use crate::auth::shelf::{KEY, Shelf};
 use crate::fsx::{self, FsError, ReadError, Reread};
 
-/// The file `.<name>.copy` beside the credential file.
+/// The file `.<name>.copy` beside the credential file; of a named login `.<name>.<login>.copy`.
 #[derive(Debug)]
 pub(in crate::auth) struct Copy {
     path: PathBuf,
 }
 
 impl Copy {
-    pub(super) fn beside(file: &Path) -> Self {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        Self { path: file.with_file_name(format!(".{name}.copy")) }
+    pub(super) fn of(file: &Path, shelf: &Shelf) -> Self {
+        Self { path: shelf.sibling(file, "copy") }
     }
 
     /// The login in it. A copy that cannot be read is none: nothing depends on it while the file itself is sound.

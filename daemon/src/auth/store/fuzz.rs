@@ -53,7 +53,7 @@ fn no_bytes_make_the_reader_panic_and_what_it_accepts_is_written_and_read_back()
             errors += 1;
             continue;
         };
-        let Some(value) = document.get(super::KEY) else { continue };
+        let Some(value) = document.get(crate::auth::shelf::KEY) else { continue };
         match record::parse(value) {
             Ok(login) => {
                 logins += 1;

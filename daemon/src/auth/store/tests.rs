@@ -14,7 +14,7 @@ struct Rig {
 
 fn store(path: PathBuf, reread: Reread) -> Store {
     let journal = Journal::new(path.with_file_name("history.jsonl"));
-    Store::new(path, reread, Clock::system(), journal)
+    Store::new((path, Shelf::First), reread, Clock::system(), journal, Changes::default())
 }
 
 impl Rig {

@@ -7,6 +7,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
 use super::askers::EVENTS;
 use super::teller::Teller;
 use super::{Outcome, PROGRESS_EVERY, Question, Running, RunningTurn, Usage, millis};
+use crate::auth::TokenManager;
 use crate::grant::Grant;
 use crate::kill_point;
 use crate::service::models::Choice;
@@ -31,8 +32,8 @@ pub(super) async fn work(running: Running, question: Question, turn: RunningTurn
     let teller = Teller { askers, began };
     let mut record = Record { id: &running.id, key, is: Recorded::NotYet };
     let mut partial = String::new();
-    let mut account_id = String::new();
-    let asking = ask(&running, &question, &teller, &mut record, &mut partial, &mut account_id);
+    let mut served = Served::default();
+    let asking = ask(&running, &question, &teller, &mut record, &mut partial, &mut served);
     let result = tokio::select! {
         () = cancel.cancelled() => None,
         result = asking => Some(result),
@@ -47,9 +48,10 @@ pub(super) async fn work(running: Running, question: Question, turn: RunningTurn
     };
     outcome.duration = began.elapsed();
     fit(&mut outcome);
+    outcome.account.clone_from(&served.name);
     outcome.summary = outcome.error.is_none().then(|| {
-        let limits = running.inner.upstream_limits(&account_id);
-        summary::line(&outcome, &limits)
+        let limits = running.inner.upstream_limits(&served.account_id);
+        summary::line(&outcome, served.is_one_of_several, &limits)
     });
     tracing::info!(
         turn = running.id,
@@ -80,15 +82,19 @@ async fn ask(
     teller: &Teller,
     record: &mut Record<'_>,
     partial: &mut String,
-    account_id: &mut String,
+    served: &mut Served,
 ) -> Result<Outcome, WireError> {
     let mut notes = Vec::new();
     if question.temperature.is_some() {
         notes.push("temperature was left out: Codex models take none".to_owned());
     }
     let inner = &running.inner;
-    let mut grant = inner.grant(teller).await?;
-    account_id.clone_from(&grant.account_id);
+    let account = inner.of(question.account.as_deref()).await?;
+    served.name = Some(account.name);
+    served.is_one_of_several = account.is_one_of_several;
+    let tokens = account.tokens;
+    let mut grant = fetch_grant(&tokens, teller).await?;
+    served.account_id.clone_from(&grant.account_id);
     let mut renewed = false;
     loop {
         match attempt(running, &grant, question, teller, record, partial, &mut notes).await {
@@ -96,12 +102,20 @@ async fn ask(
             Err(Failure::Unauthorized(refused)) if renewed => return Err(refused.to_wire()),
             Err(Failure::Unauthorized(_)) => {
                 teller.tell("refreshing login").await;
-                grant = Box::pin(inner.tokens.recover(&grant)).await.map_err(|error| error.to_wire())?;
+                grant = Box::pin(tokens.recover(&grant)).await.map_err(|error| error.to_wire())?;
                 renewed = true;
             }
             Err(Failure::Other(error)) => return Err(error),
         }
     }
+}
+
+/// Which account a turn is served by, once that is known.
+#[derive(Default)]
+struct Served {
+    name: Option<String>,
+    is_one_of_several: bool,
+    account_id: String,
 }
 
 /// A turn's entry in the ledger, made before its first byte is sent.
@@ -220,18 +234,16 @@ async fn attempt(
     })
 }
 
-impl Inner {
-    async fn grant(&self, teller: &Teller) -> Result<Grant, WireError> {
-        let mut grant = std::pin::pin!(self.tokens.grant());
-        let soon = tokio::time::timeout(NOTICEABLE, &mut grant).await;
-        let result = if let Ok(result) = soon {
-            result
-        } else {
-            teller.tell("refreshing login").await;
-            grant.await
-        };
-        result.map_err(|error| error.to_wire())
-    }
+async fn fetch_grant(tokens: &TokenManager, teller: &Teller) -> Result<Grant, WireError> {
+    let mut grant = std::pin::pin!(tokens.grant());
+    let soon = tokio::time::timeout(NOTICEABLE, &mut grant).await;
+    let result = if let Ok(result) = soon {
+        result
+    } else {
+        teller.tell("refreshing login").await;
+        grant.await
+    };
+    result.map_err(|error| error.to_wire())
 }
 
 /// Cuts an answer that would not fit a line of the socket, and says so.
