@@ -348,7 +348,7 @@ pub(crate) struct AdoptArgs {
     /// How to call it
     #[arg(default_value = "codex")]
     pub(crate) name: String,
-    /// The folder of its auth.json; default: CODEX_HOME, else ~/.codex
+    /// The folder of its auth.json; default: `CODEX_HOME`, else `~/.codex`
     #[arg(long, value_name = "DIR")]
     pub(crate) codex_home: Option<PathBuf>,
     /// Import without being asked

@@ -30,11 +30,11 @@ pub(crate) fn run(context: &mut Context, args: Args) -> Result<Exit, Failure> {
         return version::long(context);
     }
     match args.command {
-        None => status::run(context, args.status),
+        None => status::run(context, &args.status),
         Some(Command::Login(login)) => login::run(context, login),
         Some(Command::Logout(logout)) => logout::run(context, logout),
-        Some(Command::Status(status)) => status::run(context, status),
-        Some(Command::Models(models)) => models::run(context, models),
+        Some(Command::Status(status)) => status::run(context, &status),
+        Some(Command::Models(models)) => models::run(context, &models),
         Some(Command::Query(query)) => query::run(context, query),
         Some(Command::Answers(answers)) => answers::run(context, answers),
         Some(Command::Usage(usage)) => usage::run(context, usage),

@@ -22,6 +22,7 @@ pub mod http_client;
 mod idle;
 mod instance;
 mod kill_point;
+mod leftovers;
 mod life;
 pub mod limits;
 mod line_io;

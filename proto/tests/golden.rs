@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use codex_oauth_proto::api::account::{LoginStatus, LoginStep, Place};
+use codex_oauth_proto::api::account::{AdoptMode, LoginStatus, LoginStep, Place};
 use codex_oauth_proto::api::config::Source;
 use codex_oauth_proto::api::turn::TurnStatus;
 use codex_oauth_proto::hello::Role;
@@ -202,6 +202,7 @@ fn words_of_a_later_version_are_read_as_unknown() {
     let word = || json!("of_a_later_version");
     assert_eq!(read::<Role>(word()), Role::Unknown);
     assert_eq!(read::<LoginStatus>(word()), LoginStatus::Unknown);
+    assert_eq!(read::<AdoptMode>(word()), AdoptMode::Unknown);
     assert_eq!(read::<LoginStep>(word()), LoginStep::Unknown);
     assert_eq!(read::<Place>(word()), Place::Unknown);
     assert_eq!(read::<Source>(word()), Source::Unknown);
@@ -210,7 +211,7 @@ fn words_of_a_later_version_are_read_as_unknown() {
     assert_eq!(read::<Origin>(word()), Origin::Unknown);
     assert_eq!(read::<Retry>(json!({"kind": word(), "seconds": "soon"})), Retry::Unknown);
     assert_eq!(read::<NextStep>(json!({"do": word(), "path": 7})), NextStep::Unknown);
-    assert_eq!(sources().matches("#[serde(other)]").count(), 10, "one line above for each");
+    assert_eq!(sources().matches("#[serde(other)]").count(), 11, "one line above for each");
 }
 
 #[test]

@@ -21,8 +21,8 @@ pub(crate) fn run(context: &mut Context, command: AccountCommand) -> Result<Exit
         AccountCommand::Add { name } => {
             login::run(context, LoginArgs { account: Some(name), ..LoginArgs::default() })
         }
-        AccountCommand::Use { name } => named::use_account(context, name),
-        AccountCommand::Remove { name } => named::remove(context, name),
+        AccountCommand::Use { name } => named::use_account(context, &name),
+        AccountCommand::Remove { name } => named::remove(context, &name),
         AccountCommand::Import(args) => adopt::run(context, args, AdoptMode::Import),
         AccountCommand::Borrow(args) => adopt::run(context, args, AdoptMode::Borrow),
         AccountCommand::Share(args) => adopt::run(context, args, AdoptMode::Share),

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// Lists the models, by default those that the official client shows.
-pub(crate) fn run(context: &mut Context, args: ModelsArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(context: &mut Context, args: &ModelsArgs) -> Result<Exit, Failure> {
     let mut client = context.connect()?;
     context.output.progress("asking for the models")?;
     let list = client.call::<List>(&OfAccount { account: args.account.clone() })?;

@@ -26,7 +26,7 @@ struct Facts {
 }
 
 /// Shows the state. Starts the daemon when none runs, since only it knows who is signed in.
-pub(crate) fn run(context: &mut Context, args: StatusArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(context: &mut Context, args: &StatusArgs) -> Result<Exit, Failure> {
     let mut client = context.connect()?;
     if args.probe {
         context.output.progress("trying the login")?;

@@ -216,6 +216,12 @@ impl Accounts {
         Ok(report)
     }
 
+    /// Where in the credential file the original plugin left an API key. It is named, never read further and never used.
+    pub async fn api_keys(&self) -> Vec<String> {
+        let document = self.0.first.store().document().await.unwrap_or_default();
+        shelf::api_keys(&document)
+    }
+
     /// The login that waits for its person, if one does: in whichever account.
     pub fn login_pending(&self) -> Option<(String, PendingLogin)> {
         self.0.all().into_iter().find_map(|(name, tokens)| match &*tokens.logins().borrow() {
@@ -266,6 +272,10 @@ impl Inner {
     }
 
     /// The manager of the account `name`; made at its first use, and again when the account has become another.
+    #[allow(
+        clippy::significant_drop_tightening,
+        reason = "two callers must not make two managers of one account"
+    )]
     fn manager(&self, index: &Index, name: &str) -> Result<TokenManager, AuthError> {
         if name == FIRST {
             return Ok(self.first.clone());
@@ -314,9 +324,11 @@ impl Inner {
     }
 
     fn all(&self) -> Vec<(String, TokenManager)> {
+        let mut all = vec![(FIRST.to_owned(), self.first.clone())];
         let named = self.named.lock();
-        let named = named.managers.iter().map(|(name, manager)| (name.clone(), manager.tokens.clone()));
-        std::iter::once((FIRST.to_owned(), self.first.clone())).chain(named).collect()
+        all.extend(named.managers.iter().map(|(name, manager)| (name.clone(), manager.tokens.clone())));
+        drop(named);
+        all
     }
 }
 

@@ -209,6 +209,22 @@ pub(super) fn remove_entry(document: &mut Map<String, Value>, name: &str) -> boo
     logins(document).shift_remove(name).is_some()
 }
 
+/// Where the document holds an API key of the original plugin: `openai_codex.api_key`. A key begins with `sk-`, whatever a
+/// version of that plugin calls it.
+pub(super) fn api_keys(document: &Map<String, Value>) -> Vec<String> {
+    let is_key = |value: &Value| value.as_str().is_some_and(|text| text.starts_with("sk-"));
+    let ours = |name: &str| name.contains("codex") || name.contains("openai");
+    let mut found = Vec::new();
+    for (name, value) in document.iter().filter(|(name, _)| ours(name)) {
+        if is_key(value) {
+            found.push(name.clone());
+        }
+        let fields = value.as_object().into_iter().flatten();
+        found.extend(fields.filter(|(_, value)| is_key(value)).map(|(field, _)| format!("{name}.{field}")));
+    }
+    found
+}
+
 /// Whether an account may be called so: it becomes part of file names and of messages.
 pub(super) fn is_name(name: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_');
@@ -290,6 +306,15 @@ mod tests {
         for name in ["", "Work", "a/b", "..", "a.b", "a b", "\u{e9}", &"x".repeat(33)] {
             assert!(!is_name(name), "{name}");
         }
+    }
+
+    #[test]
+    fn an_api_key_of_the_original_plugin_is_found_by_its_form() {
+        let found = document(json!({
+            "openai_codex": {"access_token": "a", "api_key": "sk-1"}, "openai_codex_api_key": "sk-2",
+            "codex_api": {"key": "sk-3"}, "somebody_else": {"key": "sk-4"},
+        }));
+        assert_eq!(api_keys(&found), ["openai_codex.api_key", "openai_codex_api_key", "codex_api.key"]);
     }
 
     #[test]

@@ -142,7 +142,11 @@ impl Handler {
             account = service.account(service::Probing::None, folder).await?;
         }
         let limits = service.rate_limits(folder).await?;
-        Ok(render::status(&account, &limits, &self.server.status(codex_oauth_proto::version::protocol().max.0)))
+        Ok(render::status(
+            &account,
+            &limits,
+            &self.server.status(codex_oauth_proto::version::protocol().max.0),
+        ))
     }
 
     /// Waits for a turn's end and shows its progress. When the request is called off the turn is too, unless the client

@@ -55,7 +55,7 @@ impl CodexService {
             probe,
             account_name: account.name,
             accounts,
-            leftovers: Vec::new(),
+            leftovers: self.leftovers().await,
         })
     }
 

@@ -19,6 +19,21 @@ impl CodexService {
         Ok(AccountListResult { accounts: listed.into_iter().map(shown).collect() })
     }
 
+    /// What is still there of the plugin that this one replaces.
+    pub(super) async fn leftovers(&self) -> Vec<String> {
+        #[cfg(unix)]
+        let uid = rustix::process::getuid().as_raw();
+        #[cfg(not(unix))]
+        let uid = 0;
+        // A look at every process of the machine: a millisecond or more, and not on the one thread that serves.
+        let mut left =
+            tokio::task::spawn_blocking(move || crate::leftovers::running(uid)).await.unwrap_or_default();
+        left.extend(self.inner.accounts.api_keys().await.into_iter().map(|place| {
+            format!("an API key lies under `{place}` in the credential file; it is not used: it would bill")
+        }));
+        left
+    }
+
     /// Makes an account the default one.
     pub(crate) async fn use_account(&self, name: &str) -> Result<(), WireError> {
         self.inner.accounts.set_default(name).await.map_err(|error| error.to_wire())

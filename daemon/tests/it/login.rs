@@ -61,7 +61,7 @@ fn a_login_keeps_what_other_programs_have_in_the_file_and_its_own_secret_nested(
     let record = &auth_json(&rig)["openai_codex"];
     assert!(record["grant"]["refresh_token"].is_string() && record.get("refresh_token").is_none());
     assert_eq!(std::fs::metadata(rig.home.auth_file()).unwrap().permissions().mode() & 0o777, 0o600);
-    rig.api().call::<account::Logout>(&Empty {}).unwrap();
+    rig.api().call::<account::Logout>(&account::OfAccount::default()).unwrap();
     assert_eq!(auth_json(&rig), json!({"zeta": 1, "alpha": {"b": 2, "a": 1}}));
 }
 
@@ -99,7 +99,7 @@ fn a_torn_or_corrupt_file_is_neither_a_logout_nor_overwritten() {
         let path = rig.home.auth_file().display().to_string();
         assert!(text.contains(&path) && text.contains("next: repair or move away"), "{text}");
         assert!(!text.contains("Not authenticated"), "{text}");
-        let refused = rig.api().call::<account::Logout>(&Empty {}).unwrap_err();
+        let refused = rig.api().call::<account::Logout>(&account::OfAccount::default()).unwrap_err();
         assert!(refused.message.contains(&path), "{}", refused.message);
         assert_eq!(std::fs::read_to_string(rig.home.auth_file()).unwrap(), broken, "it is left as it was");
     }

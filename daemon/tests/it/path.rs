@@ -104,7 +104,7 @@ fn a_probe_tells_login_token_and_backend_apart_without_a_paid_turn() {
     let rig = Rig::new();
     let _daemon = rig.daemon();
     let mut api = rig.api();
-    let mut probe = || api.call::<Read>(&ReadParams { probe: true }).unwrap().probe.unwrap();
+    let mut probe = || api.call::<Read>(&ReadParams { probe: true, account: None }).unwrap().probe.unwrap();
     let seen = probe();
     assert_eq!((seen.authenticated, seen.token_valid, seen.backend_reachable), (false, false, false));
     rig.sign_in();

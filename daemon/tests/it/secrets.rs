@@ -133,7 +133,7 @@ fn every_way_in(rig: &Rig) -> Vec<String> {
     assert!(rig.fake.approve_device(&code.user_code, Identity::default()));
     assert_eq!(login_end(&mut api)["success"], true);
     // A login has its tokens in the credential file and its copy; signed out, nothing may be left of them anywhere.
-    api.call::<Logout>(&Empty {}).unwrap();
+    api.call::<Logout>(&codex_oauth_proto::api::account::OfAccount::default()).unwrap();
     let asked = rig.fake.requests(Endpoint::DevicePoll);
     let id = asked[0].body["device_auth_id"].as_str().unwrap().to_owned();
     vec![mistyped, "ac_CANARY-other".to_owned(), id]

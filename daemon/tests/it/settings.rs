@@ -9,7 +9,7 @@ use codex_oauth_proto::api::config::{Read, Source};
 use codex_oauth_rig::Rig;
 use fake_openai::Endpoint;
 
-const NOW: RateLimitsParams = RateLimitsParams { refresh: true };
+const NOW: RateLimitsParams = RateLimitsParams { refresh: true, account: None };
 
 #[test]
 fn the_usage_is_asked_for_only_when_it_is_wanted_and_then_known_to_all() {

@@ -61,7 +61,7 @@ fn the_answer_to_a_request_that_nobody_waits_for_is_passed_over() {
         (&daemon).write_all(&notification("last")).unwrap();
     });
     client.send::<Interrupt>(&InterruptParams { turn_id: "t".to_owned() }).unwrap();
-    assert_eq!(client.call::<model::List>(&Empty {}).unwrap().models, []);
+    assert_eq!(client.call::<model::List>(&crate::api::account::OfAccount::default()).unwrap().models, []);
     assert_eq!(client.notification().unwrap().method, "last");
     served.join().unwrap();
 }
@@ -75,7 +75,8 @@ fn only_a_lost_question_is_in_doubt() {
     };
     let question = lost(|client| client.call::<Start>(&StartParams::default()).unwrap_err());
     assert_eq!((question.code, question.next_step), (ErrorCode::OutcomeUnknown, Some(NextStep::AskAgain)));
-    let list = lost(|client| client.call::<model::List>(&Empty {}).unwrap_err());
+    let list =
+        lost(|client| client.call::<model::List>(&crate::api::account::OfAccount::default()).unwrap_err());
     assert_eq!((list.code, list.next_step), (ErrorCode::DaemonUnavailable, Some(NextStep::Retry)));
     let wait = lost(|client| client.notification().unwrap_err());
     assert_eq!(wait.message, "could not hear from the daemon: it closed the connection");

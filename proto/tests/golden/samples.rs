@@ -40,6 +40,7 @@ pub(crate) const NESTED: &[(&str, &str)] = &[
     ("HistoryEntry", "account_history.result"),
     ("InputItem", "turn_start.params"),
     ("Model", "model_list.result"),
+    ("NamedAccount", "account_list.result"),
     ("Nonce", "welcome"),
     ("Probe", "account_read.result"),
     ("ProtocolVersion", "welcome"),

@@ -24,8 +24,8 @@ pub(super) fn list(context: &mut Context, json: bool) -> Result<Exit, Failure> {
 }
 
 /// Makes an account the default one.
-pub(super) fn use_account(context: &mut Context, name: String) -> Result<Exit, Failure> {
-    context.connect()?.call::<AccountUse>(&AccountParams { account: name.clone() })?;
+pub(super) fn use_account(context: &mut Context, name: &str) -> Result<Exit, Failure> {
+    context.connect()?.call::<AccountUse>(&AccountParams { account: name.to_owned() })?;
     context
         .output
         .say(&format!("`{name}` serves every session that names no account; nobody was signed out"))?;
@@ -33,8 +33,8 @@ pub(super) fn use_account(context: &mut Context, name: String) -> Result<Exit, F
 }
 
 /// Signs an account out and forgets it.
-pub(super) fn remove(context: &mut Context, name: String) -> Result<Exit, Failure> {
-    let result = context.connect()?.call::<AccountRemove>(&AccountParams { account: name.clone() })?;
+pub(super) fn remove(context: &mut Context, name: &str) -> Result<Exit, Failure> {
+    let result = context.connect()?.call::<AccountRemove>(&AccountParams { account: name.to_owned() })?;
     context.output.say(&format!("`{name}` is removed: {}", logout::told(&result)))?;
     Ok(Exit::Success)
 }

@@ -210,7 +210,7 @@ async fn while_the_codex_cli_holds_its_lock_a_shared_login_is_not_sent() {
     rig.accounts.attach("codex", &rig.codex_file(), Mode::Share).await.unwrap();
     let held = CodexLocks::take(&rig.codex_file()).unwrap();
     let tokens = rig.accounts.of(Some("codex")).await.unwrap().tokens;
-    let asking = tokio::spawn(async move { tokens.grant().await });
+    let asking = crate::task::spawn(&TaskTracker::new(), "asking", async move { tokens.grant().await });
     // The refresh stands before the lock: nothing has been sent and nothing is announced.
     for _ in 0..20 {
         tokio::task::yield_now().await;
@@ -219,7 +219,7 @@ async fn while_the_codex_cli_holds_its_lock_a_shared_login_is_not_sent() {
     // It renewed the login itself meanwhile: that is what we use.
     rig.codex_login(864_000);
     drop(held);
-    assert_eq!(asking.await.unwrap().unwrap().access_token, access_token(864_000, "codex"));
+    assert_eq!(asking.await.unwrap().unwrap().unwrap().access_token, access_token(864_000, "codex"));
     assert_eq!(rig.sent(), 0);
     FileLock::try_acquire(&rig.codex_file().with_file_name("auth.lock")).unwrap();
 }
