@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
-use codex_oauth_proto::api::{Empty, account};
+use codex_oauth_proto::api::account;
 use codex_oauth_rig::{Rig, Shim, login_end, text_of};
 use fake_openai::{Effect, Endpoint, MintRequest};
 use serde_json::{Value, json};

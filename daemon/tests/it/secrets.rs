@@ -6,7 +6,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::account::{
     LoginPaste, LoginPasteParams, LoginStart, LoginStartParams, Logout, Pasted,
 };
