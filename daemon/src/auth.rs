@@ -14,7 +14,6 @@ mod binding;
 mod callback;
 mod claims;
 mod codex_file;
-mod codex_locks;
 mod config;
 mod credentials;
 mod error;

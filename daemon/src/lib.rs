@@ -12,6 +12,7 @@ mod activation;
 mod api;
 pub mod auth;
 mod browser;
+pub mod codex_locks;
 pub mod config;
 mod folders;
 pub mod fsx;

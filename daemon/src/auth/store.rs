@@ -21,12 +21,12 @@ use serde_json::{Map, Value};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use zeroize::Zeroizing;
 
-use super::codex_locks::CodexLocks;
 use super::credentials::Credentials;
 use super::journal::{self, Entry, Journal};
 use super::record::RecordError;
 use super::seams::Clock;
 use super::shelf::{Mode, Shelf};
+use crate::codex_locks::{CodexLocks, LockError};
 use crate::fsx::{self, FsError, ReadError, Reread, Stamp};
 use crate::secret::Fingerprint;
 
@@ -76,7 +76,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Whose lock.
         #[source]
-        source: codex_oauth_proto::lock::LockError,
+        source: LockError,
     },
     /// The record of a refresh that is under way, beside the credential file, could not be kept. Nothing was spent, unless
     /// the error says that the new login was not saved.

@@ -74,7 +74,9 @@ impl Handler {
         }
         Ok(match tool {
             "codex_login" => return Ok(Box::pin(self.login(request, context)).await),
-            "codex_clear" => Box::pin(service.logout(folder)).await.map(|report| complete(render::logout(&report))),
+            "codex_clear" => {
+                Box::pin(service.logout(folder)).await.map(|report| complete(render::logout(&report)))
+            }
             _ => Box::pin(service.models(folder)).await.map(|list| complete(render::models(&list))),
         })
     }

@@ -213,6 +213,7 @@ fn every_word_of_an_enumeration_is_in_its_table_and_nothing_else_is() {
         ("role", "hello", None),
         ("login_status", "accountread", None),
         ("login_step", "login-step", None),
+        ("adopt_mode", "accountadopt", None),
         ("place", "place", None),
         ("turn_status", "turncompleted", None),
         ("error_code", "error-codes", None),

@@ -90,7 +90,7 @@ pub struct ReadResult {
     /// Present when `probe` was asked for.
     pub probe: Option<Probe>,
     /// The account's name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub account_name: String,
     /// Every account, where there is more than one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

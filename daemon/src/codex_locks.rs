@@ -7,21 +7,23 @@
 use std::path::Path;
 use std::time::Duration;
 
-use codex_oauth_proto::lock::{Acquired, FileLock, LockError};
+use codex_oauth_proto::lock::{Acquired, FileLock};
+
+pub use codex_oauth_proto::lock::LockError;
 
 /// The Codex CLI holds them for the milliseconds of one write; another daemon of ours for one exchange with the issuer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Both, until this is dropped.
 #[derive(Debug)]
-pub(super) struct CodexLocks {
+pub struct CodexLocks {
     _folder: FileLock,
     _file: FileLock,
 }
 
 impl CodexLocks {
     /// Takes both, in that program's order. Blocks.
-    pub(super) fn take(file: &Path) -> Result<Self, LockError> {
+    pub fn take(file: &Path) -> Result<Self, LockError> {
         let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
         let mut beside = real.into_os_string();
         beside.push(".lock");
