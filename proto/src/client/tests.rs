@@ -8,8 +8,8 @@ use std::thread;
 use serde_json::json;
 
 use super::*;
+use crate::api::model;
 use crate::api::turn::{Interrupt, InterruptParams, Start, StartParams};
-use crate::api::{Empty, model};
 use crate::version::ProtocolVersion;
 
 /// No test needs a tenth of it.
