@@ -32,6 +32,7 @@ impl Server {
     /// Serves until a drain is asked for, nobody needs the daemon, or nobody finds it any more; then hands over and
     /// finishes what runs, each within its bound.
     pub(crate) async fn run(self: Arc<Self>, bound: Bound, instance: Instance) {
+        self.alone.store(bound.is_inherited(), Ordering::Relaxed);
         let bound = self.serve(bound, &instance).await;
         let deadline = Instant::now() + self.limits.drain;
         if let Some(bound) = bound.as_ref().filter(|bound| bound.is_inherited()) {
@@ -95,21 +96,20 @@ impl Server {
     }
 
     /// A service manager starts no successor before this process has ended: whoever comes meanwhile is better served here than
-    /// left waiting. Returns when nothing runs, or at the deadline.
+    /// left waiting. Returns when nothing runs, no refresh either, or at the deadline.
     async fn finish_before(self: &Arc<Self>, deadline: Instant, bound: &Bound) {
-        self.alone.store(true, Ordering::Relaxed);
         tokio::select! {
             () = self.take_connections(bound) => {}
-            () = self.service.turns_ended() => {}
+            () = self.service.nothing_runs() => {}
             () = tokio::time::sleep_until(deadline) => {}
             () = self.shutdown.reached(Phase::Closing) => {}
         }
-        self.alone.store(false, Ordering::Relaxed);
     }
 
     /// Gives up everything that a successor needs.
     async fn hand_over(self: &Arc<Self>, bound: Option<Bound>, instance: Instance) {
         tracing::info!(turns = self.service.turns_running(), "draining");
+        self.alone.store(false, Ordering::Relaxed);
         // While a refresh is awaited, whoever comes is told that this daemon is going away, and not left waiting.
         let released = self.service.release_login();
         let late = if let Some(bound) = bound.filter(|bound| !bound.is_inherited()) {

@@ -46,7 +46,7 @@ pub(crate) struct Server {
     pub(crate) idle: Idle,
     /// Cancelled when a successor can be found at the socket.
     pub(crate) moved: CancellationToken,
-    /// Drains, and nobody else can serve until it has ended.
+    /// Nobody else can serve until it has ended: a service manager listens, and a drain still takes sessions.
     pub(crate) alone: AtomicBool,
     /// Sessions of role `mcp`, which move to the successor.
     pub(crate) cables: TaskTracker,

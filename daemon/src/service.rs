@@ -105,6 +105,17 @@ impl CodexService {
         let _none = count.wait_for(|count| *count == 0).await;
     }
 
+    /// Returns when no turn runs and no refresh is under way.
+    pub(crate) async fn nothing_runs(&self) {
+        loop {
+            self.turns_ended().await;
+            self.inner.accounts.refresh_ended().await;
+            if self.turns_running() == 0 {
+                return;
+            }
+        }
+    }
+
     /// Whether nothing goes on that nobody waits for: a turn, a login, a refresh.
     pub(crate) fn is_quiet(&self) -> bool {
         self.turns_running() == 0 && self.inner.accounts.is_quiet()

@@ -247,6 +247,13 @@ impl Accounts {
         self.0.tracker.is_empty()
     }
 
+    /// See [`TokenManager::refresh_ended`]; of all accounts.
+    pub async fn refresh_ended(&self) {
+        for (_, tokens) in self.0.all() {
+            tokens.refresh_ended().await;
+        }
+    }
+
     /// See [`TokenManager::release`]; of all accounts.
     pub async fn release(&self) {
         self.0.named.lock().closed = true;

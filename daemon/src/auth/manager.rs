@@ -213,6 +213,11 @@ impl TokenManager {
         self.0.tracker.is_empty()
     }
 
+    /// Returns when the refresh that is under way has ended; at once if there is none.
+    pub async fn refresh_ended(&self) {
+        self.0.refresher.landed().await;
+    }
+
     /// From here on this manager begins nothing any more; what is under way goes on.
     pub(super) fn retire(&self) {
         self.0.logins.close();

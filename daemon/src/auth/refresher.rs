@@ -192,6 +192,15 @@ impl Refresher {
         }
     }
 
+    /// Waits for the end of the attempt that runs.
+    pub(super) async fn landed(&self) {
+        let flight = self.cell.lock().flight.clone();
+        if let Some(mut flight) = flight {
+            // An attempt that vanished has ended as well.
+            let _ended = flight.landed.wait_for(Option::is_some).await;
+        }
+    }
+
     /// Spends nothing any more. A pair that could not be written gets its last chance.
     pub(super) fn close(self: &Arc<Self>) {
         let mut cell = self.cell.lock();

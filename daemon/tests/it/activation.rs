@@ -5,18 +5,18 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Stdio;
 
 use codex_oauth_proto::hello::Role;
 use codex_oauth_rig::scale::rounds;
 use codex_oauth_rig::{Home, Lines, Rig, binary, patience, text_of};
-use fake_openai::{Effect, Endpoint};
+use fake_openai::{Config, Effect, Endpoint};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::process::Process;
-use crate::support::{call, mcp};
+use crate::support::{call, mcp, status_of};
 
 /// Starts a daemon whose descriptor 3 is `passed`; `says` is what a manager would put into the environment, `$$` being the
 /// daemon's own process.
@@ -80,11 +80,7 @@ fn what_is_not_one_listening_socket_of_ours_is_refused_by_name() {
             "not a stream socket",
         ),
         (UnixListener::bind(path("other")).unwrap().into(), "LISTEN_PID=$$ LISTEN_FDS=1", "clients look at"),
-        (
-            std::os::unix::net::UnixStream::pair().unwrap().0.into(),
-            "LISTEN_PID=$$ LISTEN_FDS=1",
-            "not listening",
-        ),
+        (UnixStream::pair().unwrap().0.into(), "LISTEN_PID=$$ LISTEN_FDS=1", "not listening"),
     ];
     for (passed, says, told) in cases {
         let ended = activate(&rig.home, passed, says).finish();
@@ -111,7 +107,8 @@ fn no_connect_is_lost_between_daemons_that_are_killed() {
     command.arg("-l").arg(endpoint.socket()).args(["/bin/sh", "-c", again]).arg(binary("codex-oauthd"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let manager = Process::start(&mut command);
-    codex_oauth_rig::eventually("systemd listens", || endpoint.socket().exists());
+    // The path is there before anybody listens.
+    codex_oauth_rig::eventually("systemd listens", || UnixStream::connect(endpoint.socket()).is_ok());
     let mut former = None;
     for round in 0..rounds(100) {
         let daemon = ask_for_pid(&rig.home);
@@ -133,6 +130,28 @@ fn a_daemon_whose_socket_the_manager_took_makes_way_for_the_managers_own() {
     let daemon = activate(&rig.home, socket, "LISTEN_PID=$$ LISTEN_FDS=1");
     assert_eq!(ask_for_pid(&rig.home), daemon.pid());
     assert!(former.wait().success());
+}
+
+#[test]
+fn who_comes_while_an_ending_daemon_renews_the_login_is_served() {
+    const HOUR: u64 = 3_600;
+    let mut config = Config::default();
+    config.behaviour.access_token_life_secs = 3_600;
+    // Due at once, so that it is renewed as soon as somebody is there, and without a question.
+    let rig = Rig::with(config).limits(&[("refresh_before_expiry_ms", 2 * HOUR * 1_000)]);
+    let socket = listen(&rig.home);
+    let daemon = activate(&rig.home, socket, "LISTEN_PID=$$ LISTEN_FDS=1");
+    rig.sign_in();
+    rig.fake.next(Endpoint::Refresh, Effect::hold_answer("answer"));
+    let session = mcp(&rig.home);
+    rig.fake.wait_for_request(Endpoint::Refresh, 1).unwrap();
+    kill_process(daemon.pid(), Signal::TERM).unwrap();
+    codex_oauth_rig::eventually("it drains", || status_of(&rig.home)["phase"] == "draining");
+    assert_eq!(ask_for_pid(&rig.home), daemon.pid());
+    rig.fake.release("answer");
+    drop(session);
+    assert!(daemon.finish().status.success());
+    assert_eq!(rig.fake.requests(Endpoint::Refresh).len(), 1);
 }
 
 #[test]
