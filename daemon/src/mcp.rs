@@ -15,6 +15,7 @@ use std::sync::Arc;
 use calls::Calls;
 use handler::Handler;
 use rmcp::service::serve_server_with_ct;
+use tokio_util::sync::CancellationToken;
 use transport::SocketTransport;
 
 use crate::line_io::LineReader;
@@ -29,13 +30,19 @@ use crate::{life, task};
 )]
 pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: LineReader) {
     let calls = Arc::new(Calls::new(&session.hello));
-    let transport =
-        SocketTransport::new(Arc::clone(&session), Arc::clone(&server), reader, Arc::clone(&calls));
+    let leaving = CancellationToken::new();
+    let transport = SocketTransport::new(
+        Arc::clone(&session),
+        Arc::clone(&server),
+        reader,
+        Arc::clone(&calls),
+        leaving.clone(),
+    );
     let over = session.over.child_token();
     let telling = tell_moved(Arc::clone(&server), Arc::clone(&session));
     let _detached = task::spawn(&server.tracker, "mcp moved", telling);
-    let served =
-        serve_server_with_ct(Handler::new(server, Arc::clone(&session), calls), transport, over).await;
+    let handler = Handler::new(server, Arc::clone(&session), calls, leaving);
+    let served = serve_server_with_ct(handler, transport, over).await;
     let Ok(running) = served else {
         // The SDK's message may quote what came, so only that it happened is logged.
         return tracing::info!(session = session.incarnation, "the MCP session ended before it began");

@@ -14,6 +14,7 @@ use rmcp::service::RequestContext;
 use rmcp::{RoleServer, model::RequestId};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::calls::{Calls, Cancellation};
 use super::progress::Progress;
@@ -22,6 +23,7 @@ use super::tools::{self, NoArguments, QueryArguments, StatusArguments, arguments
 use crate::server::Server;
 use crate::service::{self, Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent};
 use crate::session::Session;
+use crate::shutdown::Phase;
 use crate::state::Key;
 
 /// What the model is told about this server. Clients cut it at 2 KB.
@@ -33,15 +35,22 @@ pub(super) struct Handler {
     pub(super) server: Arc<Server>,
     pub(super) session: Arc<Session>,
     calls: Arc<Calls>,
+    /// Cancelled when a call is left to the next daemon.
+    leaving: CancellationToken,
     places: Semaphore,
     /// The login whose link the client was last asked to show.
     pub(super) offered: Mutex<Option<String>>,
 }
 
 impl Handler {
-    pub(super) fn new(server: Arc<Server>, session: Arc<Session>, calls: Arc<Calls>) -> Self {
+    pub(super) fn new(
+        server: Arc<Server>,
+        session: Arc<Session>,
+        calls: Arc<Calls>,
+        leaving: CancellationToken,
+    ) -> Self {
         let places = Semaphore::new(server.limits.calls_per_session);
-        Self { server, session, calls, places, offered: Mutex::default() }
+        Self { server, session, calls, leaving, places, offered: Mutex::default() }
     }
 
     async fn call(
@@ -85,6 +94,15 @@ impl Handler {
     fn of_folder(&self, question: Question) -> Question {
         let account = question.account.or_else(|| self.session.account.clone());
         Question { account, ..question }
+    }
+
+    /// Leaves a call unanswered of which nothing was carried out: its shim then asks the next daemon, which finds no trace of
+    /// it. The connection ends when that daemon can be found and the other calls of this session have their answers.
+    fn leave_to_successor(&self, n: u64) {
+        // From here on nothing goes out for it.
+        drop(self.calls.close(n));
+        tracing::info!(n, "left a call to the next daemon");
+        self.leaving.cancel();
     }
 
     /// Asks, or finds the turn that this request or question has already.
@@ -225,7 +243,15 @@ impl ServerHandler for Handler {
         };
         Ok(match self.call(request, &context).await? {
             Ok(response) => response,
-            Err(error) => failure(&error).into(),
+            Err(error) => {
+                if error.code == codex_oauth_proto::ErrorCode::Draining
+                    && self.server.shutdown.phase() != Phase::Serving
+                    && let Some(n) = request_number(&context.id)
+                {
+                    self.leave_to_successor(n);
+                }
+                failure(&error).into()
+            }
         })
     }
 

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::calls::{Calls, Cancellation};
 use super::message;
@@ -46,6 +47,8 @@ pub(super) struct SocketTransport {
     place: Option<OwnedSemaphorePermit>,
     /// Whether a request has come. The SDK gives a connection up whose first message is anything else.
     begun: bool,
+    /// Cancelled when a call is left to the next daemon.
+    leaving: CancellationToken,
     /// Nothing more is read; what is in hand is still answered.
     ended: bool,
 }
@@ -56,6 +59,7 @@ impl SocketTransport {
         server: Arc<Server>,
         reader: LineReader,
         calls: Arc<Calls>,
+        leaving: CancellationToken,
     ) -> Self {
         let places = server.limits.calls_per_session + SLACK;
         Self {
@@ -67,6 +71,7 @@ impl SocketTransport {
             places: u32::try_from(places).unwrap_or(u32::MAX),
             place: None,
             begun: false,
+            leaving,
             ended: false,
         }
     }
@@ -232,6 +237,10 @@ impl Transport<RoleServer> for SocketTransport {
             let read = tokio::select! {
                 () = self.session.over.cancelled() => return None,
                 () = self.server.shutdown.reached(Phase::Closing) => return None,
+                () = left(&self.leaving, &self.server) => {
+                    self.ended = true;
+                    break;
+                }
                 read = self.reader.next() => read,
             };
             // From here to the end of the round nothing is awaited: what was read would be lost with this future.
@@ -261,6 +270,13 @@ impl Transport<RoleServer> for SocketTransport {
         self.session.over.cancel();
         Ok(())
     }
+}
+
+/// Returns when a call was left to the next daemon and that one can be found: the end of this connection is what tells the
+/// shim to ask it.
+async fn left(leaving: &CancellationToken, server: &Server) {
+    leaving.cancelled().await;
+    server.moved.cancelled().await;
 }
 
 /// What a message is, whatever its parameters are.

@@ -11,7 +11,8 @@ use fake_openai::{Effect, Endpoint};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::status_of;
+use crate::login::{auth_json, expired, put};
+use crate::support::{call, mcp, status_of};
 
 /// Until the first pieces of an answer are on their way.
 fn streaming(rig: &Rig) {
@@ -152,6 +153,33 @@ fn an_answer_that_needs_another_token_after_the_hand_over_says_to_try_again() {
     assert!(old.wait().success());
     assert_eq!(rig.fake.requests(Endpoint::Refresh).len(), 0, "no lock, no refresh");
     assert!(text_of(&shim.request_tool("codex_query", &json!({"prompt": "again"}))).contains("again"));
+}
+
+#[test]
+fn a_call_that_the_old_daemon_cannot_carry_out_is_left_to_the_next_and_costs_the_others_nothing() {
+    let mut rig = Rig::new();
+    let mut old = rig.signed_in();
+    rig.fake.next(Endpoint::Responses, Effect::hold_after(4, "gate"));
+    let mut lines = mcp(&rig.home);
+    call(&mut lines, &json!(1), "codex_query", &json!({"prompt": "long"}));
+    streaming(&rig);
+    let mut record = auth_json(&rig);
+    record["openai_codex"]["access_token"] = json!(expired(&rig));
+    record["openai_codex"]["expires_at"] = json!(1);
+    put(&rig, &record.to_string());
+    old.signal(Signal::TERM);
+    eventually("the socket is free", || !rig.home.endpoint().socket().exists());
+    // It crosses the word of the hand-over, and needs a token that only the next daemon may get.
+    call(&mut lines, &json!(2), "codex_query", &json!({"prompt": "crossing"}));
+    rig.fake.release("gate");
+    let rest: Vec<_> = std::iter::from_fn(|| lines.receive()).collect();
+    let ids: Vec<_> = rest.iter().map(|answer| &answer["id"]).collect();
+    assert_eq!(ids, [&json!(1)], "no answer to what the next daemon has to answer");
+    assert!(text_of(&rest[0]["result"]).contains("long"));
+    assert!(old.wait().success());
+    rig.home = rig.home.spawning();
+    let mut shim = Shim::initialized(&rig.home);
+    assert!(text_of(&shim.request_tool("codex_query", &json!({"prompt": "next"}))).contains("next"));
 }
 
 #[test]

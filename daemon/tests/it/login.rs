@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::support::{answer, failure, mcp};
 
-fn auth_json(rig: &Rig) -> Value {
+pub(crate) fn auth_json(rig: &Rig) -> Value {
     serde_json::from_slice(&std::fs::read(rig.home.auth_file()).unwrap()).unwrap()
 }
 
-fn put(rig: &Rig, text: &str) {
+pub(crate) fn put(rig: &Rig, text: &str) {
     std::fs::File::create(rig.home.auth_file()).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
@@ -139,7 +139,7 @@ fn fifty_questions_on_an_expired_token_cost_one_refresh() {
 }
 
 /// An access token of the same account that has ended.
-fn expired(rig: &Rig) -> String {
+pub(crate) fn expired(rig: &Rig) -> String {
     rig.fake.mint(&MintRequest { access_token_life_secs: Some(-60), ..MintRequest::default() }).access_token
 }
 

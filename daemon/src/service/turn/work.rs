@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
 use super::askers::EVENTS;
 use super::teller::Teller;
 use super::{Outcome, PROGRESS_EVERY, Question, Running, RunningTurn, Usage, millis};
-use crate::auth::TokenManager;
+use crate::auth::{AuthError, TokenManager};
 use crate::grant::Grant;
 use crate::kill_point;
 use crate::service::models::Choice;
@@ -102,7 +102,7 @@ async fn ask(
             Err(Failure::Unauthorized(refused)) if renewed => return Err(refused.to_wire()),
             Err(Failure::Unauthorized(_)) => {
                 teller.tell("refreshing login").await;
-                grant = Box::pin(tokens.recover(&grant)).await.map_err(|error| error.to_wire())?;
+                grant = Box::pin(tokens.recover(&grant)).await.map_err(|error| not_renewed(&error))?;
                 renewed = true;
             }
             Err(Failure::Other(error)) => return Err(error),
@@ -266,6 +266,15 @@ fn fit(outcome: &mut Outcome) {
         answer.truncate(kept);
         outcome.notes.push(format!("the answer is cut: its first {kept} of {total} bytes are shown"));
     }
+}
+
+/// This question is in the ledger: it is answered here, and not left to the next daemon.
+fn not_renewed(error: &AuthError) -> WireError {
+    if !matches!(error, AuthError::Closed) {
+        return error.to_wire();
+    }
+    let message = "could not renew the login: this daemon has given it up";
+    WireError::daemon(ErrorCode::AuthUnavailable, Retry::Safe, message).next(NextStep::Retry)
 }
 
 fn called_off(inner: &Inner) -> WireError {
