@@ -27,6 +27,10 @@ use crate::prompt;
 /// upstream is nearly as long.
 const SILENCE: Duration = Duration::from_secs(30 * 60);
 
+/// Daemons that a question is offered to. Each hand-over is an upgrade or an end for want of use, so more than one in the
+/// instant between welcome and question is no hand-over.
+const MAX_OFFERS: u32 = 3;
+
 /// How long a turn that was called off has to say so.
 const INTERRUPT_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -34,7 +38,6 @@ const INTERRUPT_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) fn run(context: &mut Context, args: QueryArgs) -> Result<Exit, Failure> {
     let mut printer = Printer::new(&args);
     let text = prompt::read(&args.prompt, &mut context.output)?;
-    let mut client = context.connect()?;
     let interrupt = Interrupt::watch()?;
     let params = StartParams {
         input: vec![InputItem::Text { text }],
@@ -44,8 +47,7 @@ pub(crate) fn run(context: &mut Context, args: QueryArgs) -> Result<Exit, Failur
         temperature: None,
         account: args.account,
     };
-    context.output.progress("asking")?;
-    let turn_id = client.call::<Start>(&params)?.turn_id;
+    let (mut client, turn_id) = start(context, &params)?;
     match follow(context, &mut client, &turn_id, &interrupt, &mut printer) {
         Ok(Some(end)) => printer.finish(&mut context.output, &end),
         Ok(None) => {
@@ -62,6 +64,25 @@ pub(crate) fn run(context: &mut Context, args: QueryArgs) -> Result<Exit, Failur
             Err(failure)
         }
     }
+}
+
+/// Gives the question to the daemon, or to its successor when it is about to end: then it has not taken the question.
+fn start(context: &mut Context, params: &StartParams) -> Result<(Client, String), Failure> {
+    let mut offers = 1;
+    loop {
+        let mut client = context.connect()?;
+        context.output.progress("asking")?;
+        match client.call::<Start>(params) {
+            Ok(started) => return Ok((client, started.turn_id)),
+            Err(error) if is_leaving(&error) && offers < MAX_OFFERS => offers += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Whether a daemon that is about to end says that it took nothing on.
+fn is_leaving(error: &WireError) -> bool {
+    error.code == ErrorCode::Draining && error.retry == Retry::Safe
 }
 
 /// A turn's end, as the daemon said it and as this build reads it.

@@ -38,6 +38,24 @@ fn expected(code: ErrorCode) -> i32 {
 }
 
 #[test]
+fn a_question_that_meets_an_ending_daemon_is_asked_at_the_next_one() {
+    let place = Place::new();
+    let leaving = script(|mut session| {
+        let request = session.request("turn/start");
+        session
+            .fail(&request, &WireError::daemon(ErrorCode::Draining, Retry::Safe, "could not take this on"));
+    });
+    let next = script(|mut session| {
+        session.turn();
+        session.complete(&serde_json::json!({ "answer": "so" }));
+    });
+    let daemon = place.daemon(vec![leaving, next]);
+    let ran = place.run(&["query", "x"]);
+    assert_eq!((ran.code(), ran.stdout.as_str(), ran.stderr.as_str()), (0, "so\n", ""));
+    daemon.done();
+}
+
+#[test]
 fn a_program_that_reads_json_gets_the_error_as_json_too() {
     for args in [
         vec!["status", "--json"],
