@@ -15,7 +15,7 @@ use crate::script::Endpoint;
 pub const JOURNAL_CAPACITY: usize = 10_000;
 
 /// How long the waiting methods of a fake wait: long for a loaded machine, short for a broken test.
-pub const WAIT_DEADLINE: Duration = Duration::from_secs(10);
+pub const WAIT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// One request and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

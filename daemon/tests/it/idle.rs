@@ -9,7 +9,8 @@ use codex_oauth_rig::{Rig, eventually};
 
 #[test]
 fn calls_at_the_edge_of_the_idle_time_are_all_answered() {
-    const IDLE: u64 = 20;
+    // Longer than a loaded machine lets a client wait between welcome and call: that is no use of the daemon either.
+    const IDLE: u64 = 100;
     let mut seeded = Seeded::new("calls_at_the_edge_of_the_idle_time_are_all_answered");
     let mut rig = Rig::new().limits(&[("idle_ms", IDLE)]);
     rig.home = rig.home.spawning();

@@ -35,13 +35,18 @@ pub fn patience() -> Duration {
     Duration::from_millis(given.unwrap_or(30_000))
 }
 
-/// Asks until it holds, and panics with `what` when it does not within [`patience`]. What is asked is a request or a look
-/// that takes its own time; there is no pause in between.
+/// First and longest pause between two looks of [`eventually`]. Without one it takes a processor from what it waits for.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(10));
+
+/// Asks until it holds, and panics with `what` when it does not within [`patience`].
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience();
+    let (mut pause, longest) = LOOK_AGAIN;
     while !holds() {
         assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::yield_now();
+        #[expect(clippy::disallowed_methods, reason = "between two looks; the deadline is above")]
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(longest);
     }
 }
 
