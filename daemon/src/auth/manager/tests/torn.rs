@@ -2,7 +2,6 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::sync::atomic::AtomicBool;
 
 use codex_oauth_rig::scale::rounds;
 
@@ -15,27 +14,27 @@ async fn a_thousand_reads_during_truncation_in_place_are_no_log_out() {
     let house = House::new(Strict::new(86_400, Duration::ZERO).in_memory(|| ()));
     put_login(&house.file(), &login_at(URL, 86_400, "old", "rt_old"));
     let text = std::fs::read(house.file()).unwrap();
-    let (file, over) = (house.file(), Arc::new(AtomicBool::new(false)));
-    let (stop, written) = (Arc::clone(&over), Arc::new(AtomicUsize::new(0)));
-    let count = Arc::clone(&written);
-    // Truncates, writes in two halves, and begins anew: what WIRE §4.2 says of the official client before 0.150.
+    let file = house.file();
+    // Truncates and writes in two halves: what WIRE §4.2 says of the official client before 0.150. Once for each turn, so
+    // that a reader always meets a file that comes to rest.
+    let (turn, turns) = std::sync::mpsc::channel::<()>();
     let writer = std::thread::spawn(move || {
-        while !stop.load(Ordering::Relaxed) {
+        for () in turns {
             let mut file = OpenOptions::new().write(true).truncate(true).open(&file).unwrap();
             let (first, second) = text.split_at(text.len() / 2);
             file.write_all(first).unwrap();
             file.write_all(second).unwrap();
-            count.fetch_add(1, Ordering::Relaxed);
         }
     });
-    codex_oauth_rig::eventually("the other program writes", || written.load(Ordering::Relaxed) > 10);
     let mut process = house;
     process.limits = Limits { reread_pause: Duration::from_millis(5), reread_tries: 100, ..quick() };
     let (tokens, _) = process.process(false);
     for round in 0..rounds(1_000) {
+        turn.send(()).unwrap();
         tokens.0.store.reload().await.unwrap().unwrap_or_else(|| panic!("signed out at read {round}"));
+        turn.send(()).unwrap();
         tokens.grant().await.unwrap();
     }
-    over.store(true, Ordering::Relaxed);
+    drop(turn);
     writer.join().unwrap();
 }
