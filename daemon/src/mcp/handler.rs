@@ -190,7 +190,13 @@ impl Handler {
                         let _over = self.session.writer.write(format!("@unrecorded {n}").into_bytes()).await;
                         drop(passed_on);
                     }
-                    Some(TurnEvent::Ended(outcome)) => return Ok(*outcome),
+                    Some(TurnEvent::Ended(outcome)) => {
+                        // The client stopped waiting in the same instant: the answer is for whoever asks again.
+                        if self.calls.cancellation(n) == Some(Cancellation::Detach) {
+                            self.server.service.abandon(&turn, &self.session.hello.nonce, question);
+                        }
+                        return Ok(*outcome);
+                    }
                     None => return Err(service::internal("follow a turn", &"its task ended without a word")),
                 },
                 () = context.ct.cancelled() => {
