@@ -82,14 +82,16 @@ fn the_same_question_after_a_timeout_gets_the_answer_that_was_paid_for_and_once(
     for running in [true, false] {
         let before = rig.fake.requests(Endpoint::Responses).len();
         let prompt = format!("slow, running {running}.");
-        rig.fake.next(Endpoint::Responses, Effect::hold_after(4, "gate"));
+        // A release that comes while nobody holds is kept for the next hold of that name.
+        let gate = format!("gate {running}");
+        rig.fake.next(Endpoint::Responses, Effect::hold_after(4, &gate));
         shim.call(&json!("q"), "codex_query", &json!({"prompt": prompt}));
         rig.fake.wait_for(|entries| streaming(entries, before + 1)).unwrap();
         let params = json!({"requestId": "q", "reason": "SdkError: Request timed out"});
         shim.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}));
         assert_eq!(shim.request(&json!("ping"), "ping", &json!({}))["result"], json!({}));
         if !running {
-            rig.fake.release("gate");
+            rig.fake.release(&gate);
             let mut api = rig.api();
             eventually("its answer is kept", || {
                 let kept = api.call::<turn::List>(&Empty {}).unwrap().turns;
@@ -100,7 +102,7 @@ fn the_same_question_after_a_timeout_gets_the_answer_that_was_paid_for_and_once(
         shim.call(&json!("again"), "codex_query", &json!({"prompt": prompt}));
         if running {
             assert_eq!(shim.request(&json!("ping"), "ping", &json!({}))["result"], json!({}));
-            rig.fake.release("gate");
+            rig.fake.release(&gate);
         }
         let text = text_of(&shim.answer(&json!("again"))["result"]);
         assert!(text.contains(&prompt) && text.contains("was asked before"), "{text}");
