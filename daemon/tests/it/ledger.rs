@@ -82,7 +82,7 @@ fn the_same_question_after_a_timeout_gets_the_answer_that_was_paid_for_and_once(
     for running in [true, false] {
         let before = rig.fake.requests(Endpoint::Responses).len();
         let prompt = format!("slow, running {running}.");
-        // A release that comes while nobody holds is kept for the next hold of that name.
+        // A gate stays open once it is.
         let gate = format!("gate {running}");
         rig.fake.next(Endpoint::Responses, Effect::hold_after(4, &gate));
         shim.call(&json!("q"), "codex_query", &json!({"prompt": prompt}));

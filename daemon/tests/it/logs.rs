@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -16,7 +17,8 @@ use crate::process::Process;
 /// A daemon whose standard error is `stderr`.
 fn daemon(rig: &Rig, stderr: impl Into<Stdio>) -> Process {
     let process = Process::start(&mut command(rig, stderr));
-    eventually("it listens", || rig.home.endpoint().socket().exists());
+    // The path is there before anybody listens.
+    eventually("it listens", || UnixStream::connect(rig.home.endpoint().socket()).is_ok());
     process
 }
 
