@@ -79,6 +79,7 @@ impl Interrupt {
     }
 
     /// Ends the process by the signal that was taken for a Ctrl-C, if it was another one.
+    #[cfg_attr(windows, expect(clippy::unused_self, reason = "no other signal is watched there"))]
     pub(crate) fn end_as_told(&self) {
         #[cfg(unix)]
         if let Ok(signal @ 1..) = i32::try_from(self.other.load(Ordering::SeqCst))

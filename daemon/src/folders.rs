@@ -20,6 +20,7 @@ impl Folders {
     }
 
     /// The account of the folder that the client's process is in. Looks only when some folder has one.
+    #[cfg_attr(windows, expect(clippy::useless_conversion, reason = "a process id has a sign on Unix alone"))]
     pub(crate) fn account_of(&self, stream: &Stream) -> Option<String> {
         if self.0.is_empty() {
             return None;
