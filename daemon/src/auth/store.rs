@@ -5,7 +5,7 @@
 //!   in anew it is moved aside.
 //! * Every change is: re-read, change, write durably; one at a time in this process, and again from the start when another
 //!   program wrote the file in between.
-//! * A copy of our record lies beside the file; see [`Copy`].
+//! * A copy of our record lies beside the file; see [`struct@Copy`].
 //!
 //! Reads are a system call or a few KiB and run inline; writes wait for a disk and run on a blocking thread, which
 //! also keeps the lock, so that a caller that goes away cannot let a second change in beside the first.
