@@ -56,11 +56,11 @@ fn both_ends_write_much_while_their_reads_pend() {
             let more = input.read(&mut [0]);
             (read, more.unwrap_or(0))
         });
-        output.write_all(&[b's'; MUCH]).unwrap();
+        output.write_all(&vec![b's'; MUCH]).unwrap();
         reading.join().unwrap()
     });
     let mut client = open(&endpoint).unwrap();
-    client.write_all(&[b'c'; MUCH]).unwrap();
+    client.write_all(&vec![b'c'; MUCH]).unwrap();
     let mut read = vec![0; MUCH];
     client.read_exact(&mut read).unwrap();
     assert!(read.iter().all(|byte| *byte == b's'));
@@ -105,7 +105,7 @@ fn what_was_written_before_either_end_closes_arrives() {
         heard.len()
     });
     let mut client = open(&endpoint).unwrap();
-    client.write_all(&[b'c'; 100_000]).unwrap();
+    client.write_all(&vec![b'c'; 100_000]).unwrap();
     drop(client);
     let mut heard = String::new();
     open(&endpoint).unwrap().read_to_string(&mut heard).unwrap();
