@@ -47,15 +47,14 @@ pub enum RecordError {
     NoAccount,
 }
 
+/// What a login has not is null here, and no field in the file.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     access_token: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     id_token: Option<String>,
-    #[serde(skip_serializing_if = "Value::is_null", default)]
+    #[serde(default)]
     expires_at: Value,
     account_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     grant: Option<WireGrant>,
 }
 
@@ -65,13 +64,12 @@ struct WireGrant {
     issuer: Option<String>,
     backend_origin: Option<String>,
     client_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     machine: Option<String>,
-    #[serde(skip_serializing_if = "Value::is_null", default)]
+    #[serde(default)]
     obtained_at: Value,
-    #[serde(skip_serializing_if = "Value::is_null", default)]
+    #[serde(default)]
     last_refresh: Value,
-    #[serde(skip_serializing_if = "Value::is_null", default)]
+    #[serde(default)]
     renewals: Value,
 }
 
@@ -86,21 +84,32 @@ pub(super) fn parse(record: &Value) -> Result<Credentials, RecordError> {
 
 /// The record of `login`.
 pub(super) fn render(login: &Credentials) -> Map<String, Value> {
+    let mut record = Map::new();
+    merge(&mut record, login);
+    record
+}
+
+/// Makes `record` the record of `login`. It keeps its order and the fields that a newer version may have added; of the fields
+/// of this version nothing stays: how often an older login was renewed would make it look like the newer one.
+pub(super) fn merge(record: &mut Map<String, Value>, login: &Credentials) {
     match serde_json::to_value(Wire::from(login)) {
-        Ok(Value::Object(map)) => map,
+        Ok(Value::Object(fields)) => put(record, fields),
         _ => unreachable!("a struct of strings and numbers is a JSON object"),
     }
 }
 
-/// Puts the fields of `new` into `old`, which keeps its order and the fields that a newer version may have added.
-pub(super) fn merge(old: &mut Map<String, Value>, new: Map<String, Value>) {
+fn put(old: &mut Map<String, Value>, new: Map<String, Value>) {
     for (key, value) in new {
         match (old.get_mut(&key), value) {
-            (Some(Value::Object(old)), Value::Object(new)) => merge(old, new),
-            (Some(slot), value) => *slot = value,
-            (None, value) => {
-                old.insert(key, value);
+            (Some(Value::Object(old)), Value::Object(new)) => put(old, new),
+            // `remove` would move the last key into the gap.
+            (_, Value::Null) => drop(old.shift_remove(&key)),
+            (_, Value::Object(new)) => {
+                let mut object = Map::new();
+                put(&mut object, new);
+                old.insert(key, object.into());
             }
+            (_, value) => drop(old.insert(key, value)),
         }
     }
 }
@@ -243,13 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn a_merge_keeps_order_and_unknown_fields() {
-        let mut old = json!({"x": 1, "grant": {"y": 2, "refresh_token": "old"}, "access_token": "old"});
-        let new = json!({"access_token": "new", "grant": {"refresh_token": "new", "z": 3}});
-        merge(old.as_object_mut().unwrap(), new.as_object().unwrap().clone());
-        assert_eq!(
-            old.to_string(),
-            r#"{"x":1,"grant":{"y":2,"refresh_token":"new","z":3},"access_token":"new"}"#
-        );
+    fn a_merge_keeps_order_and_unknown_fields_and_nothing_of_the_login_before() {
+        let mut old = json!({"x": 1, "grant": {"y": 2, "refresh_token": "old", "renewals": 7, "last_refresh": 5},
+            "id_token": "old", "access_token": "old"});
+        let login = credentials("new", "new");
+        merge(old.as_object_mut().unwrap(), &login);
+        assert_eq!(parse(&old).unwrap(), login);
+        assert_eq!((&old["x"], &old["grant"]["y"]), (&json!(1), &json!(2)));
+        let keys = old.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>();
+        assert_eq!(keys, ["x", "grant", "access_token", "expires_at", "account_id"]);
     }
 }

@@ -112,7 +112,7 @@ impl Shelf {
             Self::Codex { .. } => return codex_file::renew(document, renewed),
         };
         if let Some(Value::Object(old)) = place {
-            record::merge(old, record::render(renewed));
+            record::merge(old, renewed);
         }
     }
 
