@@ -26,8 +26,10 @@ use crate::limits::Limits;
 use crate::secret::Secret;
 use crate::task;
 
-/// Looks at the file in one call: the first, one after a refresh, and as many again for other programs that write it.
-const LOOKS: usize = 4;
+/// Looks at the file in one call: the first; one after each of what a refresh can have to do before it (write a pair that was
+/// not written, take over another process's, put a newer copy back) and after the refresh itself; and some for other programs
+/// that write the file.
+const LOOKS: usize = 8;
 
 /// Holds the login, hands out access tokens, renews them. Clones share everything.
 #[derive(Clone, Debug)]

@@ -4,7 +4,8 @@
 //! * Room for the answer is reserved in it before the token is sent: a disk that fills up meanwhile cannot cost the login.
 //! * The new pair goes into it before anything else happens to it. Only a power cut between the issuer's commit and the
 //!   end of that one write and sync can lose a pair.
-//! * It is created exclusively: a second daemon that was forced onto the same file does not send the same token.
+//! * It is created exclusively and whole: a second daemon that was forced onto the same file does not send the same token,
+//!   nor takes a record that is being written for the leftover of a crash.
 //!
 //! Beside the credential file and not in the state folder, because it belongs to that file: whoever takes `auth.lock` there
 //! finds it, with whatever state folder; and it needs the very permissions and the very disk that the login itself needs.
@@ -62,9 +63,8 @@ pub(super) enum Left {
     Sent(Intent),
     /// The answer came and may not be in the credential file yet.
     Answered(Intent, Box<Credentials>),
-    /// Not even the intent is whole, so no token was sent: the first write was cut short, or is under way since this
-    /// moment.
-    Torn { since: Option<SystemTime> },
+    /// Not even the intent is whole. It is placed whole, so no token was sent for this: a disk lost it, or somebody wrote it.
+    Torn,
 }
 
 /// The file.
@@ -73,7 +73,7 @@ pub(super) struct Slot {
     path: PathBuf,
     holder: Holder,
     /// An intent of another process that is older is not one of a running exchange.
-    stale_after: Duration,
+    pub(super) stale_after: Duration,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,10 +109,7 @@ impl Slot {
             ReadError::Fs(source) => self.failed("read", source),
             ReadError::Parse(never) => match never {},
         })?;
-        Ok(found.map(|(stamp, left)| match left {
-            Left::Torn { .. } => Left::Torn { since: stamp.modified() },
-            left => left,
-        }))
+        Ok(found.map(|(_, left)| left))
     }
 
     /// Writes the intent; see [`is_taken`] for when there is one already. Blocks.
@@ -146,15 +143,14 @@ impl Slot {
 
     /// Whether `left` is the work of another process that may still be at it.
     pub(super) fn is_busy(&self, left: &Left, now: SystemTime) -> bool {
-        let young = |since: SystemTime| now.duration_since(since).is_ok_and(|age| age < self.stale_after);
+        // One that begins in the future began before the clock was set back.
+        let young = |since: SystemTime| now.duration_since(since).map_or(true, |age| age < self.stale_after);
         match left {
             Left::Sent(intent) => {
                 intent.holder != self.holder && process::may_run(intent.holder.pid) && young(intent.started)
             }
-            // Written a moment ago: its process is between the creation and the write.
-            Left::Torn { since } => since.is_some_and(young),
             // Whoever finishes this does what its owner would do.
-            Left::Answered(..) => false,
+            Left::Answered(..) | Left::Torn => false,
         }
     }
 
@@ -196,7 +192,7 @@ impl WireIntent {
 fn parse(bytes: &[u8]) -> Left {
     let (head, rest) = bytes.split_at(PAIR_AT.min(bytes.len()));
     let intent = serde_json::from_slice::<WireIntent>(head).ok().and_then(WireIntent::into_intent);
-    let Some(intent) = intent else { return Left::Torn { since: None } };
+    let Some(intent) = intent else { return Left::Torn };
     let pair = serde_json::from_slice::<Value>(rest).ok().and_then(|record| record::parse(&record).ok());
     match pair {
         Some(pair) => Left::Answered(intent, Box::new(pair)),

@@ -248,20 +248,26 @@ impl Store {
         for _ in 0..WRITES {
             let Some((stamp, mut document)) = self.read().await? else { return Ok(Renewal::Kept(None)) };
             let on_disk = self.login_of(&document)?;
-            if on_disk.as_ref().and_then(Credentials::refresh_fingerprint).as_ref() != Some(spent) {
-                return Ok(Renewal::Kept(on_disk.map(Arc::new)));
-            }
-            self.shelf.renew(&mut document, renewed);
-            match self.write(guard, document, Some(stamp)).await? {
-                Written::Yes(guard) => {
-                    // Another process may have signed in since: that copy is worth more.
-                    if !self.copy().read().await.is_some_and(|copy| copy.is_newer_than(renewed)) {
-                        self.keep_copy(guard, renewed).await;
-                    }
-                    return Ok(Renewal::Written);
+            // Written by a process that was killed then, perhaps before the copy.
+            let is_there = on_disk.as_ref().is_some_and(|on_disk| on_disk.same_tokens(renewed));
+            if !is_there {
+                if on_disk.as_ref().and_then(Credentials::refresh_fingerprint).as_ref() != Some(spent) {
+                    return Ok(Renewal::Kept(on_disk.map(Arc::new)));
                 }
-                Written::Changed(back) => guard = back,
+                self.shelf.renew(&mut document, renewed);
+                match self.write(guard, document, Some(stamp)).await? {
+                    Written::Yes(back) => guard = back,
+                    Written::Changed(back) => {
+                        guard = back;
+                        continue;
+                    }
+                }
             }
+            // Another process may have signed in since: that copy is worth more.
+            if !self.copy().read().await.is_some_and(|copy| copy.is_newer_than(renewed)) {
+                self.keep_copy(guard, renewed).await;
+            }
+            return Ok(Renewal::Written);
         }
         Err(self.keeps_changing())
     }

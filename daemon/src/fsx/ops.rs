@@ -32,16 +32,6 @@ pub(super) fn create_temp(dir: &Path, prefix: &str, suffix: &str) -> io::Result<
     Ok(temp)
 }
 
-/// A new file with mode 0600; fails when there is one.
-pub(super) fn create_new(path: &Path) -> io::Result<File> {
-    #[cfg(test)]
-    hook::before(&Op::CreateNew(path.to_owned()))?;
-    let file = private(OpenOptions::new().write(true).create_new(true)).open(path)?;
-    #[cfg(test)]
-    hook::after(&Op::Created(path.to_owned()));
-    Ok(file)
-}
-
 /// The file, to be changed in its place.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).open(path)
@@ -116,6 +106,13 @@ fn rename_over(mut from: TempPath, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Gives the file `from` the name `to`; fails when there is a file of that name.
+pub(super) fn place(from: TempPath, to: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    hook::before(&Op::Place(from.to_path_buf(), to.to_owned()))?;
+    from.persist_noclobber(to).map_err(|error| error.error)
+}
+
 /// Gives the file `from` the name `to`.
 #[expect(clippy::disallowed_methods, reason = "the caller syncs the directory")]
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
@@ -167,12 +164,12 @@ mod hook {
         CreateDir(PathBuf),
         /// A file with a name of its own in this directory.
         CreateTemp(PathBuf),
-        CreateNew(PathBuf),
         /// Happened: told once the name is known.
         Created(PathBuf),
         OpenToAppend(PathBuf),
         Write(PathBuf, u64, Vec<u8>),
         Sync(PathBuf),
+        Place(PathBuf, PathBuf),
         Rename(PathBuf, PathBuf),
         Remove(PathBuf),
         SyncDir(PathBuf),
@@ -183,11 +180,11 @@ mod hook {
             match self {
                 Self::CreateDir(path)
                 | Self::CreateTemp(path)
-                | Self::CreateNew(path)
                 | Self::Created(path)
                 | Self::OpenToAppend(path)
                 | Self::Write(path, ..)
                 | Self::Sync(path)
+                | Self::Place(path, _)
                 | Self::Rename(path, _)
                 | Self::Remove(path)
                 | Self::SyncDir(path) => path,

@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use tempfile::TempPath;
+
 use super::{FsError, Stamp, check_replaceable, ops, parent, resolve, stamp};
 
 /// Leftovers younger than this may be the work of a process that still runs.
@@ -32,20 +34,19 @@ pub fn write_durable_if(path: &Path, bytes: &[u8], read: Option<&Stamp>) -> Resu
     })
 }
 
-/// Creates a 0600 file that must not exist yet: [`io::ErrorKind::AlreadyExists`] if it does.
+/// Creates a 0600 file that must not exist yet: [`io::ErrorKind::AlreadyExists`] if it does. It gets its name when it is whole
+/// and synced: nobody, not even after a crash, finds a part of it.
 pub fn create_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
     let dir = parent(path);
-    let mut file = ops::create_new(path).map_err(io_error("create", path))?;
-    let written = ops::write_at(&mut file, path, 0, bytes)
-        .map_err(io_error("write", path))
-        .and_then(|()| ops::sync(&file, path).map_err(io_error("sync", path)))
-        .and_then(|()| ops::sync_dir(dir).map_err(io_error("sync", dir)));
-    if written.is_err()
+    let temp = written_temp(path, bytes)?;
+    ops::place(temp, path).map_err(io_error("create", path))?;
+    let synced = ops::sync_dir(dir).map_err(io_error("sync", dir));
+    if synced.is_err()
         && let Err(error) = ops::remove(path)
     {
-        tracing::warn!(path = %path.display(), %error, "a file that could not be written was not removed either");
+        tracing::warn!(path = %path.display(), %error, "a file that could not be synced was not removed either");
     }
-    written
+    synced
 }
 
 /// Writes `bytes` at `offset` into an existing file of our own, in its place.
@@ -94,7 +95,8 @@ pub fn move_aside(path: &Path, word: &str, now: SystemTime) -> Result<PathBuf, F
     Ok(aside)
 }
 
-/// Removes the temporary files that a [`write_durable`] to `path` left behind when its process was killed; how many.
+/// Removes the temporary files that a [`write_durable`] to `path`, or to a file of our own beside it, left behind when its
+/// process was killed; how many.
 /// They hold what was to be written, so a login among other things.
 pub fn sweep(path: &Path, now: SystemTime) -> Result<usize, FsError> {
     let target = resolve(path)?;
@@ -131,19 +133,28 @@ fn replace(
     let dir = parent(&target);
     create_private_dirs(dir)?;
 
-    let (prefix, suffix) = temp_name(&target);
+    let temp = written_temp(&target, bytes)?;
+    last_look()?;
+    ops::replace(temp, &target).map_err(io_error("replace", &target))?;
+    ops::sync_dir(dir).map_err(io_error("sync", dir))
+}
+
+/// A file beside `target` that holds `bytes`, on the disk.
+fn written_temp(target: &Path, bytes: &[u8]) -> Result<TempPath, FsError> {
+    let dir = parent(target);
+    let (prefix, suffix) = temp_name(target);
     let mut temp = ops::create_temp(dir, &prefix, suffix).map_err(io_error("create a file in", dir))?;
     let name = temp.path().to_owned();
     ops::write_at(temp.as_file_mut(), &name, 0, bytes).map_err(io_error("write a file in", dir))?;
     ops::sync(temp.as_file(), &name).map_err(io_error("sync a file in", dir))?;
-    last_look()?;
-    ops::replace(temp.into_temp_path(), &target).map_err(io_error("replace", &target))?;
-    ops::sync_dir(dir).map_err(io_error("sync", dir))
+    Ok(temp.into_temp_path())
 }
 
-/// Beginning and end of the names of temporary files for `target`.
+/// Beginning and end of the names of temporary files for `target`. Those of our own files beside a file, which begin with its
+/// name behind a dot (`.auth.json.copy`), begin as that file's own, so that one [`sweep`] finds them all.
 fn temp_name(target: &Path) -> (String, &'static str) {
-    (format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy()), ".tmp")
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    (format!(".{}.", name.trim_start_matches('.')), ".tmp")
 }
 
 /// Creates what is missing of `dir`, each entry synced into the directory above it.

@@ -78,10 +78,6 @@ impl Refresher {
             };
             let found = on_disk.as_deref().and_then(Credentials::refresh_fingerprint);
             match on_disk {
-                // A crash after the swap.
-                Some(_) if found == pair.renewed.refresh_fingerprint() => {
-                    return self.saved(pair, event).await;
-                }
                 // Another program put the file back to an even older state.
                 Some(on_disk) if pair.renewed.is_newer_than(&on_disk) => match found {
                     Some(found) => pair.spent = found,
@@ -157,6 +153,8 @@ impl Refresher {
         login: &Arc<Credentials>,
         token: &Fingerprint,
     ) -> Result<Announced, AuthError> {
+        // By our own clock: the time in the record is another process's, and the time of day may be set.
+        let patience = Instant::now() + self.slot.stale_after;
         loop {
             let intent = self.slot.intent(token.clone(), &login.account_id, self.clock.now());
             let slot = Arc::clone(&self.slot);
@@ -167,8 +165,7 @@ impl Refresher {
             }
             match self.slot.read().await? {
                 None => {}
-                // Ends: what stands there goes stale.
-                Some(left) if self.slot.is_busy(&left, self.clock.now()) => {
+                Some(left) if self.slot.is_busy(&left, self.clock.now()) && Instant::now() < patience => {
                     tokio::time::sleep(LOOK_AGAIN).await;
                     if self.unchanged(login).await?.is_none() {
                         return Ok(Announced::Done((Outcome::Settled, Ok(()))));
@@ -185,7 +182,7 @@ impl Refresher {
                     let slot = Arc::clone(&self.slot);
                     blocking(move || slot.clear(&intent.spent)).await?;
                 }
-                Some(Left::Torn { .. }) => {
+                Some(Left::Torn) => {
                     let slot = Arc::clone(&self.slot);
                     blocking(move || slot.wipe()).await?;
                 }

@@ -24,7 +24,7 @@ impl Refresher {
             return Ok(());
         }
         match left {
-            Left::Torn { .. } => self.wipe().await?,
+            Left::Torn => self.wipe().await?,
             Left::Answered(intent, renewed) => self.finish(intent, *renewed).await,
             Left::Sent(intent) => self.doubt(intent).await?,
         }

@@ -74,7 +74,7 @@ impl Disk {
         match op {
             Op::Created(path) => drop(self.create(path)),
             Op::OpenToAppend(path) if !self.names.contains_key(path) => drop(self.create(path)),
-            Op::CreateDir(_) | Op::CreateTemp(_) | Op::CreateNew(_) | Op::OpenToAppend(_) => {}
+            Op::CreateDir(_) | Op::CreateTemp(_) | Op::OpenToAppend(_) => {}
             Op::Write(path, offset, written) => {
                 let bytes = &mut self.inodes[self.names[path]].bytes;
                 let (start, end) =
@@ -86,7 +86,7 @@ impl Disk {
                 let inode = &mut self.inodes[self.names[path]];
                 inode.synced.clone_from(&inode.bytes);
             }
-            Op::Rename(from, to) => {
+            Op::Place(from, to) | Op::Rename(from, to) => {
                 let inode = self.names.remove(from).unwrap();
                 self.names.insert(to.clone(), inode);
             }

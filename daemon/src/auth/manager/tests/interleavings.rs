@@ -31,6 +31,8 @@ struct Codexish {
     file: PathBuf,
     issuer: Strict,
     next: Next,
+    /// Told when the file is torn: it does not stay so for long.
+    torn: Arc<Notify>,
 }
 
 impl Codexish {
@@ -51,6 +53,7 @@ impl Codexish {
             }
             Next::Truncate(document) => {
                 put(&self.file, "");
+                self.torn.notify_one();
                 Next::Write(document)
             }
             Next::Write(document) => {
@@ -79,7 +82,13 @@ async fn one(seed: u64) {
     });
     put(&house.file(), &document.to_string());
 
-    let codexish = Codexish { file: house.file(), issuer: issuer.clone(), next: Next::Read };
+    let torn = Arc::new(Notify::new());
+    let codexish = Codexish {
+        file: house.file(),
+        issuer: issuer.clone(),
+        next: Next::Read,
+        torn: Arc::clone(&torn),
+    };
     let codexish = Arc::new(Mutex::new(codexish));
     let dice = Arc::new(Mutex::new(Seeded::from(seed)));
     let (other, rolled) = (Arc::clone(&codexish), Arc::clone(&dice));
@@ -111,10 +120,12 @@ async fn one(seed: u64) {
     });
     let passing = async {
         loop {
-            // In the middle of a write it does not rest.
-            let torn = matches!(codexish.lock().next, Next::Write(_));
-            let pause = dice.lock().below(if torn { 60 } else { 10_000 });
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let roll = |below| Duration::from_millis(dice.lock().below(below));
+            let (pause, in_mid_write) = (roll(10_000), roll(60));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = torn.notified() => tokio::time::sleep(in_mid_write).await,
+            }
             codexish.lock().step();
         }
     };
@@ -140,6 +151,43 @@ async fn one(seed: u64) {
         posts.keys().any(|token| token.starts_with(&format!("rt_{THEIRS}_"))),
         "seed {seed}: nobody else"
     );
+}
+
+/// The order that two daemons had on a loaded machine: one is stopped in the middle of writing its record, and goes on when
+/// the other one's token is spent.
+#[tokio::test]
+async fn a_record_that_another_daemon_is_just_writing_is_no_leftover() {
+    let issuer = Strict::new(86_400, Duration::from_millis(100));
+    let token = issuer.grant(OURS);
+    let (go_on, stopped) = std::sync::mpsc::channel();
+    let stopped = Mutex::new(Some(stopped));
+    let go_on = move || {
+        // Sent again, nobody listens.
+        let _ = go_on.send(());
+    };
+    let house = House::new(issuer.in_memory(go_on));
+    house.sign_in(-10, &token);
+    let reached = Arc::new(Notify::new());
+    let at_the_write = Arc::clone(&reached);
+    let _watch = fsx::hook(house.home.path(), move |op| {
+        if matches!(op, Op::Write(path, 0, _) if path.to_string_lossy().contains("auth.json.refresh")) {
+            let first = stopped.lock().take();
+            if let Some(stopped) = first {
+                at_the_write.notify_one();
+                // Should nothing be sent, the test fails below.
+                let _ = stopped.recv_timeout(Duration::from_secs(10));
+            }
+        }
+        Ok(())
+    });
+    let daemons = [house.process(true).0, house.process(true).0];
+    let second = async {
+        reached.notified().await;
+        daemons[1].grant().await
+    };
+    let (first, second) = tokio::join!(daemons[0].grant(), second);
+    assert_eq!(first.unwrap().access_token, second.unwrap().access_token);
+    assert_eq!(issuer.posts()[&token], 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -216,3 +216,52 @@ async fn signing_out_leaves_no_token_on_the_disk() {
         assert!(!text.contains("rt_") && !text.contains("eyJ"), "{}: {text}", path.display());
     }
 }
+
+#[tokio::test]
+async fn a_copy_that_a_killed_process_did_not_write_is_written_by_the_next() {
+    let rig = Rig::new(pairs()).await;
+    rig.sign_in(-10);
+    let before = std::fs::read_to_string(rig.file()).unwrap();
+    // Killed between the write of the file and that of its copy: the record of the refresh stays.
+    let watch = crate::fsx::hook(rig.home.path(), |op| match op {
+        crate::fsx::Op::Rename(_, to) if to.ends_with(".auth.json.copy") => Err(std::io::Error::other("no")),
+        crate::fsx::Op::Remove(_) => Err(std::io::Error::other("no")),
+        _ => Ok(()),
+    });
+    rig.tokens.grant().await.unwrap();
+    drop(watch);
+    assert!(rig.slot().exists() && !rig.home.path().join(".auth.json.copy").exists());
+
+    let next = rig.restart();
+    next.begin().await;
+    put(&rig.file(), &before);
+    assert_eq!(next.grant().await.unwrap().access_token, access_token(86_400, "new-1"));
+    assert_eq!(rig.issuer.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_newer_login_put_over_an_older_one_inherits_nothing_that_makes_it_look_newer_still() {
+    let rig = Rig::new(pairs()).await;
+    let mut older = rig.login(3600);
+    older.own.as_mut().unwrap().renewals = 7;
+    put_login(&rig.file(), &older);
+    let mut newer = login_at(&rig.issuer.url, 3600, "newer", "rt_newer");
+    newer.own.as_mut().unwrap().obtained_at = Some(SystemTime::now());
+    rig.tokens.0.store.replace(&newer).await.unwrap();
+    // Put back to before the signing in: the newer login is restored, and renewed.
+    put_login(&rig.file(), &older);
+    let first = rig.tokens.grant().await.unwrap();
+    rig.tokens.recover(&first).await.unwrap();
+    assert_eq!(rig.record()["grant"]["renewals"], Value::Null);
+    let restored = std::fs::read_to_string(rig.file()).unwrap();
+    let second = rig.tokens.grant().await.unwrap();
+    rig.tokens.recover(&second).await.unwrap();
+    // Put back to before that renewal: the copy is the newer one.
+    for next in [rig.tokens.clone(), rig.restart()] {
+        put(&rig.file(), &restored);
+        let spent = next.grant().await.unwrap();
+        assert_eq!(next.recover(&spent).await.unwrap().access_token, access_token(86_400, "new-1"));
+        assert_eq!(rig.record()["grant"]["refresh_token"], "rt_new_1");
+    }
+    assert_eq!(rig.issuer.seen().len(), 1, "no spent token was sent");
+}
