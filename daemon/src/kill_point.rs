@@ -1,4 +1,4 @@
-//! Points of a call at which a test has the daemon die, where nobody outside could hold it: `CODEX_OAUTH_TEST_KILL_AT` names
+//! Points of a call or a refresh at which a test has the daemon die, where nobody outside could hold it: `CODEX_OAUTH_TEST_KILL_AT` names
 //! one. Builds that ship have none of this.
 
 /// Whether this daemon is to die at `point`.

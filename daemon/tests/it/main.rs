@@ -15,6 +15,7 @@ mod hostile;
 mod idle;
 mod issuer_table;
 mod killed;
+mod killed_refresh;
 mod ledger;
 mod limits;
 mod login;

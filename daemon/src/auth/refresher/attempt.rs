@@ -13,6 +13,7 @@ use crate::auth::journal::{Entry, Event, refusal_detail};
 use crate::auth::refresh::{End, Outcome, Pair, Refusal};
 use crate::auth::slot::{self, Left};
 use crate::auth::store::{Renewal, StoreError};
+use crate::kill_point;
 use crate::secret::Fingerprint;
 use crate::task;
 
@@ -125,6 +126,7 @@ impl Refresher {
         if let Some(ended) = self.restore_newer(&login).await {
             return Ok(ended);
         }
+        kill_point::reached("refresh announced");
         tracing::info!(%token, reason = reason.as_str(), "refreshing the login");
         let outcome = match self.issuer.refresh(&own.bound.client_id, &own.refresh_token, reason).await {
             Ok(tokens) => return Ok(self.keep(&login, tokens, reason).await),
@@ -221,6 +223,7 @@ impl Refresher {
             self.clear_slot(&token).await;
             return (incomplete(), Ok(()));
         }
+        kill_point::reached("refresh answered");
         let (slot, pair) = (Arc::clone(&self.slot), Arc::clone(&renewed));
         if let Err(error) = blocking(move || slot.fill(&pair)).await {
             // The credential file itself may still take it.
@@ -229,6 +232,7 @@ impl Refresher {
                 "the renewed login has no second place"
             );
         }
+        kill_point::reached("refresh kept");
         tracing::info!(%token, reason = reason.as_str(), "the login is refreshed");
         match self.save(Pair { spent: token, renewed }, Event::Renewed).await {
             (Outcome::Settled, Ok(())) if no_access_token => (incomplete(), Ok(())),
@@ -237,6 +241,7 @@ impl Refresher {
     }
 
     async fn saved(&self, pair: &Pair, event: Event) -> Ended {
+        kill_point::reached("refresh written");
         self.remember_spent(pair);
         let entry = Entry::new(event, self.clock.now());
         let entry = entry.about(Some(pair.spent.clone()), &pair.renewed.account_id);
