@@ -83,12 +83,8 @@ async fn one(seed: u64) {
     put(&house.file(), &document.to_string());
 
     let torn = Arc::new(Notify::new());
-    let codexish = Codexish {
-        file: house.file(),
-        issuer: issuer.clone(),
-        next: Next::Read,
-        torn: Arc::clone(&torn),
-    };
+    let codexish =
+        Codexish { file: house.file(), issuer: issuer.clone(), next: Next::Read, torn: Arc::clone(&torn) };
     let codexish = Arc::new(Mutex::new(codexish));
     let dice = Arc::new(Mutex::new(Seeded::from(seed)));
     let (other, rolled) = (Arc::clone(&codexish), Arc::clone(&dice));
