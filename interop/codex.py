@@ -2,10 +2,10 @@
 
     python3 codex.py CODEX_BINARY
 
-Run in a world (`world.py`) and in a network namespace that has only loopback. Configuration: WIRE §6.1, the recommended
-row; for the headers and the compression that it leaves out, the built-in provider over TLS.
+Run in a world (`world.py`) and in a network namespace that has only loopback.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -15,11 +15,10 @@ import sys
 import urllib.error
 import urllib.request
 
+import codex_home
+from codex_home import RUN_SECONDS
 from fake import Fake, asked, summary
 from rows import Rows
-
-# One run of the CLI takes under a second; 401s and refused refreshes make it retry for 16 s (WIRE §5.3).
-RUN_SECONDS = 30
 
 # Asked for by the CLI at its start; "all may answer 404" (WIRE §9.6).
 OPTIONAL = ("/backend-api/ps/", "/backend-api/wham/settings/")
@@ -29,73 +28,7 @@ binary = sys.argv[1]
 rows = Rows(subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip())
 
 
-class Home:
-    """A CODEX_HOME of its own."""
-
-    def __init__(self, name, tls=False):
-        self.path = pathlib.Path(os.environ["WORLD"], name)
-        self.path.mkdir()
-        self.auth = self.path / "auth.json"
-        self.env = dict(os.environ, CODEX_HOME=str(self.path))
-        self.env["CODEX_REFRESH_TOKEN_URL_OVERRIDE"] = f"{os.environ['FAKE_ISSUER']}/oauth/token"
-        self.env["CODEX_CA_CERTIFICATE"] = os.environ["FAKE_CA"]
-        text = BUILT_IN_PROVIDER if tls else OWN_PROVIDER
-        (self.path / "config.toml").write_text(text.format_map(os.environ) + COMMON)
-
-    def signed_in(self, **mint):
-        """Tokens as `codex login` would have left them (WIRE §4.1)."""
-        login = fake.mint(**mint)
-        names = ("id_token", "access_token", "refresh_token", "account_id")
-        tokens = {name: login[name] for name in names}
-        record = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": "2026-11-22T08:00:00Z"}
-        self.auth.write_text(json.dumps(record))
-        self.auth.chmod(0o600)
-        return self
-
-    def tokens(self):
-        return json.loads(self.auth.read_text())["tokens"]
-
-    def run(self, *arguments):
-        return subprocess.run(
-            [binary, *arguments],
-            env=self.env,
-            cwd=self.path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=RUN_SECONDS,
-        )
-
-    def ask(self, prompt, model="gpt-5.5"):
-        """`codex exec`: the answer, or an AssertionError with all that it said."""
-        ended = self.run("exec", "--skip-git-repo-check", "--json", "-m", model, prompt)
-        events = [json.loads(line) for line in ended.stdout.splitlines()]
-        texts = [e["item"]["text"] for e in events if e.get("item", {}).get("type") == "agent_message"]
-        assert ended.returncode == 0 and len(texts) == 1, f"{ended.returncode}\n{ended.stdout}\n{ended.stderr}"
-        return texts[0]
-
-
-OWN_PROVIDER = """
-model_provider = "lab"
-chatgpt_base_url = "{FAKE_BACKEND}/"
-
-[model_providers.lab]
-name = "lab"
-base_url = "{FAKE_BACKEND}/codex"
-wire_api = "responses"
-requires_openai_auth = true
-"""
-
-# One https origin for both, so that the NO_CONSTRAINT of the fake stands for it (WIRE §6).
-BUILT_IN_PROVIDER = """
-chatgpt_base_url = "{FAKE_TLS_BACKEND}/"
-openai_base_url = "{FAKE_TLS_BACKEND}/codex"
-"""
-
-COMMON = """
-[analytics]
-enabled = false
-"""
+Home = functools.partial(codex_home.Home, binary, fake)
 
 
 def nothing_refused(journal, but=()):

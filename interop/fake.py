@@ -41,9 +41,9 @@ class Fake:
         """Approves a device login."""
         self._ask("device/approve", {"user_code": user_code})
 
-    def settings(self):
-        """Every knob and its value."""
-        return self._ask("config")
+    def settings(self, **changed):
+        """Every knob and its value, once some are changed."""
+        return self._ask("config", changed) if changed else self._ask("config")
 
     def forget(self):
         """Empties the journal."""
