@@ -1,5 +1,6 @@
 //! What the daemon runs with: defaults, then `config.toml`, then environment variables. Nothing of a session decides it.
 
+mod network;
 mod settings;
 mod values;
 
@@ -12,8 +13,10 @@ use codex_oauth_proto::env::{Env, EnvError};
 use codex_oauth_proto::{BUILD, ErrorCode, NextStep, Retry, WireError};
 use serde::Deserialize;
 
+use self::network::InFile;
 use self::settings::{Key, Settings};
 use crate::limits::Limits;
+use crate::network::NetworkSettings;
 
 /// The public issuer (WIRE §1).
 pub const PUBLIC_ISSUER: &str = "https://auth.openai.com";
@@ -45,8 +48,8 @@ pub struct Config {
     pub callback_ports: Vec<u16>,
     /// The workspaces that may sign in; none named, any may.
     pub workspaces: Vec<String>,
-    /// Further roots (PEM) for issuer and backend.
-    pub ca_file: Option<PathBuf>,
+    /// Proxy and roots for issuer and backend.
+    pub network: NetworkSettings,
     /// `originator` header and first word of the User-Agent.
     pub originator: String,
     /// The accounts of sessions in these absolute folders, and below them.
@@ -130,6 +133,8 @@ struct Document {
     backend_url: Option<String>,
     callback_ports: Option<Vec<u16>>,
     workspace: Option<String>,
+    proxy: Option<String>,
+    no_proxy: Option<String>,
     ca_file: Option<PathBuf>,
     originator: Option<String>,
     log: Option<String>,
@@ -151,7 +156,6 @@ impl Config {
         take.place("runtime_dir", "CODEX_OAUTH_RUNTIME_DIR", &endpoint.dir);
         take.place("state_dir", "CODEX_OAUTH_STATE_DIR", &state_dir);
         take.place("config_dir", "CODEX_OAUTH_CONFIG_DIR", &env.config_dir()?);
-        take.proxy();
         Ok(Self {
             endpoint,
             auth_file,
@@ -172,7 +176,10 @@ impl Config {
                 &CALLBACK_PORTS,
             )?,
             workspaces: take.names(Key::new("workspace", "CODEX_OAUTH_WORKSPACE"), file.workspace),
-            ca_file: take.file("ca_file", "CODEX_OAUTH_CA_FILE", file.ca_file)?,
+            network: network::take(
+                &mut take,
+                InFile { proxy: file.proxy, no_proxy: file.no_proxy, ca_file: file.ca_file },
+            )?,
             originator: take.text(Key::in_file("originator"), file.originator, ORIGINATOR),
             folders: take.folders(&file.folders)?,
             log: take.text(Key::new("log", "CODEX_OAUTH_LOG"), file.log, LOG),
@@ -326,7 +333,10 @@ mod tests {
             shown("callback_ports"),
             ("[7,8]".to_owned(), Source::Environment, variable("CODEX_OAUTH_CALLBACK_PORTS"))
         );
-        assert_eq!(shown("https_proxy").0, "\"http://proxy:3128\"");
+        assert_eq!(
+            shown("proxy"),
+            ("\"http://proxy:3128\"".to_owned(), Source::Environment, variable("https_proxy"))
+        );
         assert_eq!(shown("config_dir").1, Source::Environment);
         assert_eq!(shown("ca_file"), ("null".to_owned(), Source::Default, variable("CODEX_OAUTH_CA_FILE")));
         // What is shown can be written into the file as it is.

@@ -19,7 +19,6 @@ pub mod fsx;
 pub mod grant;
 #[cfg_attr(windows, path = "windows/harden.rs")]
 mod harden;
-pub mod http_client;
 mod idle;
 mod instance;
 mod kill_point;
@@ -35,6 +34,7 @@ mod machine;
 mod mcp;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
 mod names;
+pub mod network;
 mod notify;
 mod place;
 #[cfg_attr(windows, path = "windows/process.rs")]

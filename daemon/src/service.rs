@@ -5,6 +5,7 @@ mod accounts;
 mod ledger;
 mod login;
 mod models;
+mod probe;
 mod rescue;
 mod summary;
 mod turn;
@@ -30,6 +31,7 @@ use turn::RunningTurn;
 
 pub(crate) use account::Probing;
 pub(crate) use ledger::ASKED_BEFORE;
+pub(crate) use probe::Ways;
 pub(crate) use summary::clock;
 pub(crate) use turn::{Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent, millis};
 
@@ -43,6 +45,7 @@ pub(crate) struct CodexService {
 struct Inner {
     accounts: Accounts,
     upstream: Upstream,
+    ways: Ways,
     limits: Limits,
     shutdown: Shutdown,
     /// Turns. They outlive the session that asked for them.
@@ -61,6 +64,7 @@ impl CodexService {
     pub(crate) fn new(
         accounts: Accounts,
         upstream: Upstream,
+        ways: Ways,
         limits: Limits,
         shutdown: Shutdown,
         state: State,
@@ -68,6 +72,7 @@ impl CodexService {
         let inner = Inner {
             accounts,
             upstream,
+            ways,
             limits,
             shutdown,
             tracker: TaskTracker::new(),

@@ -18,13 +18,14 @@ use crate::config::{CLIENT_ID, Config};
 use crate::instance::{Instance, InstanceError};
 use crate::listen::Bound;
 use crate::log::Log;
+use crate::network::Network;
 use crate::notify::{Notifier, Word};
 use crate::server::Server;
-use crate::service::CodexService;
+use crate::service::{CodexService, Ways};
 use crate::shutdown::{Phase, Shutdown};
 use crate::state::State;
 use crate::upstream::{Upstream, UpstreamConfig};
-use crate::{activation, harden, http_client, machine, process, signals};
+use crate::{activation, harden, machine, process, signals};
 
 /// The catalogue's schema that this build reads: the backend serves models by the version of the official client that
 /// first understood them (WIRE §9.5).
@@ -200,11 +201,10 @@ fn start(
     log: Log,
     uid: UserId,
 ) -> Result<(Arc<Server>, Bound), StartError> {
-    let roots = config
-        .ca_file
-        .as_deref()
-        .map_or_else(|| Ok(Vec::new()), http_client::read_roots)
-        .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("ca_file")))?;
+    let network = Network::new(config.network.clone()).map_err(|error| {
+        let by = config.network.ca_file.as_ref().map_or(&config.network.ca_key, |file| &file.by);
+        failed(ErrorCode::Configuration, &error, NextStep::FixConfiguration { name: by.clone() })
+    })?;
     let shutdown = Shutdown::default();
     let auth = AuthConfig {
         file: config.auth_file.clone(),
@@ -216,7 +216,7 @@ fn start(
         workspaces: config.workspaces.clone(),
         originator: config.originator.clone(),
         user_agent: config.user_agent(),
-        extra_roots: roots.clone(),
+        network: network.clone(),
         machine_id: machine::id(),
     };
     let upstream = UpstreamConfig {
@@ -224,16 +224,22 @@ fn start(
         originator: config.originator.clone(),
         user_agent: config.user_agent(),
         client_version: CATALOGUE_VERSION.to_owned(),
-        extra_roots: roots,
+        network: network.clone(),
     };
     let accounts = Accounts::new(auth, config.limits.clone(), TaskTracker::new())
         .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("issuer_url")))?;
     let upstream = Upstream::new(upstream, config.limits.clone())
         .map_err(|error| failed(ErrorCode::Configuration, &error, config.to_correct("backend_url")))?;
+    let ways = Ways {
+        network,
+        issuer: config.issuer.clone(),
+        backend: config.backend.clone(),
+        user_agent: config.user_agent(),
+    };
     let nonce = Nonce::random().map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
     let state = State::open(config.state_dir.join(DATABASE), nonce.clone())
         .map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
-    let service = CodexService::new(accounts, upstream, config.limits.clone(), shutdown.clone(), state);
+    let service = CodexService::new(accounts, upstream, ways, config.limits.clone(), shutdown.clone(), state);
     let path = config.endpoint.socket();
     stop_point::reached("daemon binds");
     let bound = match socket {

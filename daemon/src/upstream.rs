@@ -54,7 +54,9 @@ use rate_limits::RateLimits;
 use routes::Routes;
 
 pub use answer::MAX_ANSWER_BYTES;
+pub(crate) use classify::edge_refusal;
 pub use config::{ConfigError, UpstreamConfig};
+pub(crate) use delay::http_date;
 pub use error::{ErrorKind, Facts, MAX_MESSAGE_CHARS, MAX_SAMPLE_CHARS, Retry, UpstreamError};
 pub use events::TokenUsage;
 pub use models::{ModelInfo, Models, Visibility};

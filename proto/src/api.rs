@@ -7,6 +7,7 @@ pub mod account;
 pub mod config;
 pub mod daemon;
 pub mod model;
+pub mod probe;
 pub mod turn;
 
 use serde::de::DeserializeOwned;

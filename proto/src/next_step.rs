@@ -48,6 +48,13 @@ pub enum NextStep {
         /// The environment variable or key.
         name: String,
     },
+    /// Set a configuration value that the running daemon has read already.
+    Reconfigure {
+        /// The environment variable, or the key and its file.
+        name: String,
+    },
+    /// Set the clock of this machine.
+    SetClock,
     /// Install the newer build and restart what is old.
     Upgrade,
     /// Start the daemon by hand to see why it does not start.
@@ -100,6 +107,8 @@ impl NextStep {
             }
             Self::FixFile { path } => format!("repair or move away `{path}`, then try again"),
             Self::FixConfiguration { name } => format!("correct {name}, then try again"),
+            Self::Reconfigure { name } => format!("set {name}, then run `codex-oauth daemon stop`"),
+            Self::SetClock => "set the clock of this machine right, then try again".to_owned(),
             Self::Upgrade => pick(
                 "install the newest version of codex-oauth, then restart Claude Code",
                 "install the newest version, then run `codex-oauth daemon stop`",

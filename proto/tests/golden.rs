@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use codex_oauth_proto::api::account::{AdoptMode, LoginStatus, LoginStep, Place};
 use codex_oauth_proto::api::config::Source;
+use codex_oauth_proto::api::probe::{Service, StepName};
 use codex_oauth_proto::api::turn::TurnStatus;
 use codex_oauth_proto::hello::Role;
 use codex_oauth_proto::{ErrorCode, NextStep, Origin, Retry, Surface};
@@ -206,12 +207,14 @@ fn words_of_a_later_version_are_read_as_unknown() {
     assert_eq!(read::<LoginStep>(word()), LoginStep::Unknown);
     assert_eq!(read::<Place>(word()), Place::Unknown);
     assert_eq!(read::<Source>(word()), Source::Unknown);
+    assert_eq!(read::<Service>(word()), Service::Unknown);
+    assert_eq!(read::<StepName>(word()), StepName::Unknown);
     assert_eq!(read::<TurnStatus>(word()), TurnStatus::Unknown);
     assert_eq!(read::<ErrorCode>(word()), ErrorCode::Unknown);
     assert_eq!(read::<Origin>(word()), Origin::Unknown);
     assert_eq!(read::<Retry>(json!({"kind": word(), "seconds": "soon"})), Retry::Unknown);
     assert_eq!(read::<NextStep>(json!({"do": word(), "path": 7})), NextStep::Unknown);
-    assert_eq!(sources().matches("#[serde(other)]").count(), 11, "one line above for each");
+    assert_eq!(sources().matches("#[serde(other)]").count(), 13, "one line above for each");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One arm per method.
 
-use codex_oauth_proto::api::{Empty, Method, account, config, daemon, model, turn};
+use codex_oauth_proto::api::{Empty, Method, account, config, daemon, model, probe, turn};
 use codex_oauth_proto::jsonrpc::Request;
 use codex_oauth_proto::{ErrorCode, NextStep, WireError};
 use serde_json::Value;
@@ -79,6 +79,7 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
             Err(error) => Err(error),
         },
         daemon::Status::NAME => encode(Ok(api.server.status(codex_oauth_proto::version::protocol().max.0))),
+        probe::DaemonProbe::NAME => encode(service.probe_ways().await),
         daemon::Drain::NAME => encode(params::<daemon::Drain>(given).map(|params| drain(api, &params))),
         _ => Err(WireError::caller(
             ErrorCode::MethodNotFound,

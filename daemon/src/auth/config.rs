@@ -1,9 +1,10 @@
 //! What `auth` is told at start.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
-use reqwest::{Certificate, Url};
+use reqwest::Url;
+
+use crate::network::{Network, is_loopback};
 
 /// Where the login is kept and where it may be sent. Fixed for the life of the daemon: nothing that a session says can
 /// change it.
@@ -27,8 +28,8 @@ pub struct AuthConfig {
     pub originator: String,
     /// User-Agent of the refresh: our own.
     pub user_agent: String,
-    /// Roots beside the system's.
-    pub extra_roots: Vec<Certificate>,
+    /// How the issuer is reached.
+    pub network: Network,
     /// The machine's id as it is, e.g. the text of `/etc/machine-id`; `None` where there is none.
     pub machine_id: Option<String>,
 }
@@ -78,12 +79,6 @@ fn checked(what: &'static str, text: &str) -> Result<Url, ConfigError> {
         "http" if is_loopback(&url) => Ok(url),
         _ => Err(ConfigError::ClearText { what, url: text.to_owned() }),
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use super::credentials::Reason;
 use super::journal::Evidence;
 use super::refresh::Refusal;
 use super::{AuthConfig, form};
-use crate::http_client;
 use crate::limits::Limits;
+use crate::network::{ClientError, Fault};
 use crate::secret::Secret;
 
 mod device;
@@ -33,10 +33,10 @@ const ORIGINATOR: HeaderName = HeaderName::from_static("originator");
 pub enum IssuerError {
     /// The HTTP client could not be built; nothing was sent.
     #[error("could not set up the connection to the issuer")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] ClientError),
     /// No connection: nothing was sent.
     #[error("could not connect to the issuer")]
-    Connect(#[source] reqwest::Error),
+    Connect(#[source] Fault),
     /// The connection broke, or the time was over, after the request may have been sent.
     #[error("could not get the issuer's whole answer")]
     Broken(#[source] reqwest::Error),
@@ -251,16 +251,16 @@ impl Issuer {
             let status = StatusCode::from_u16(status).expect("a test's status");
             return Ok(Answer { status, retry_after: None, body: body.into_bytes() });
         }
-        let builder = http_client::builder(&self.config.extra_roots)
-            .timeout(timeout)
-            .connect_timeout(self.connect.min(timeout / 2))
-            .pool_max_idle_per_host(0);
-        // Plain http is allowed to loopback only; a proxy would carry the token off this machine in clear text.
-        let builder = if self.config.issuer.starts_with("http://") { builder.no_proxy() } else { builder };
-        let client = builder.build().map_err(IssuerError::Client)?;
+        let network = &self.config.network;
+        let client = network
+            .client(|builder| {
+                let builder = builder.timeout(timeout).connect_timeout(self.connect.min(timeout / 2));
+                builder.pool_max_idle_per_host(0)
+            })
+            .map_err(IssuerError::Client)?;
         let broken = |error: reqwest::Error| match error {
-            error if error.is_builder() => IssuerError::Client(error),
-            error if error.is_connect() => IssuerError::Connect(error),
+            error if error.is_builder() => IssuerError::Client(ClientError::Client(error)),
+            error if error.is_connect() => IssuerError::Connect(network.fault(error)),
             error => IssuerError::Broken(error),
         };
         let mut response = request(&client).send().await.map_err(broken)?;

@@ -14,6 +14,7 @@ use super::claims::unix_seconds;
 use super::config::AuthConfig;
 use super::credentials::{Binding, Credentials, OwnGrant};
 use super::record;
+use crate::network::Network;
 use crate::secret::Secret;
 
 pub(super) mod issuer;
@@ -75,7 +76,7 @@ pub(super) fn config(issuer: &str, file: PathBuf) -> AuthConfig {
         workspaces: Vec::new(),
         originator: "codex_oauth".to_owned(),
         user_agent: "codex-oauth/test".to_owned(),
-        extra_roots: Vec::new(),
+        network: Network::default(),
         machine_id: Some("machine-a".to_owned()),
     }
 }

@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use codex_oauth_proto::api::config::{Setting, Source};
-use codex_oauth_proto::env::{Env, EnvError};
+use codex_oauth_proto::env::Env;
 use serde_json::Value;
 
+use super::network::Found;
 use super::{ConfigError, values};
 use crate::limits::Limits;
-
-/// Where reqwest looks for the proxy of https addresses, in its order.
-const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// How a setting is called.
 #[derive(Clone, Copy, Debug)]
@@ -120,36 +118,41 @@ impl<'a> Settings<'a> {
         Ok(ports)
     }
 
-    /// A file that need not be named.
-    pub(super) fn file(
-        &mut self,
-        name: &'static str,
-        variable: &'static str,
-        file: Option<PathBuf>,
-    ) -> Result<Option<PathBuf>, ConfigError> {
-        let key = Key::new(name, variable);
-        let given: Result<_, EnvError> = self.env.absolute(variable);
-        let (path, source) = match (given?, file) {
-            (Some(path), _) => (Some(path), Source::Environment),
-            (None, Some(path)) if path.is_relative() => {
-                let shown = path.display().to_string();
-                return Err(self.refuse(key, Source::File, shown, "expected an absolute path"));
-            }
-            (None, Some(path)) => (Some(path), Source::File),
-            (None, None) => (None, Source::Default),
+    /// What a setting without a default is: its own variable, else the file, else the first of `general` that is set.
+    pub(super) fn first_of(&self, key: Key, file: Option<String>, general: &[&'static str]) -> Option<Found> {
+        let variable = |name: &'static str| {
+            let text = self.env.get(name)?.to_owned();
+            Some(Found { text, source: Source::Environment, variable: Some(name) })
         };
-        self.note(key, path.as_ref().map(|path| path.display().to_string()), source);
-        Ok(path)
+        let file = file.map(|text| Found { text, source: Source::File, variable: None });
+        key.variable.and_then(variable).or(file).or_else(|| general.iter().copied().find_map(variable))
     }
 
-    /// The proxy for https addresses, as reqwest finds it; only to be shown. A password in it is not.
-    pub(super) fn proxy(&mut self) {
-        let set = PROXY_VARIABLES.into_iter().find_map(|name| Some((name, self.env.get(name)?)));
-        let (variable, proxy, source) = match set {
-            Some((name, proxy)) => (name, Some(values::without_user_info(proxy)), Source::Environment),
-            None => (PROXY_VARIABLES[0], None, Source::Default),
-        };
-        self.note(Key::in_environment("https_proxy", variable), proxy, source);
+    /// Notes what was found, as it may be `shown`.
+    pub(super) fn note_found(&mut self, key: Key, found: Option<&Found>, shown: Option<&str>) {
+        let key = Key { variable: found.and_then(|found| found.variable).or(key.variable), ..key };
+        self.note(key, shown, found.map_or(Source::Default, |found| found.source));
+    }
+
+    /// Who said it: the variable, or the key and its file.
+    pub(super) fn chooser(&self, key: Key, found: &Found) -> String {
+        found.variable.map_or_else(|| self.in_file(key.name), str::to_owned)
+    }
+
+    /// A key of `config.toml`, with its path.
+    pub(super) fn in_file(&self, name: &str) -> String {
+        format!("{name} in `{}`", self.path.display())
+    }
+
+    /// As [`Settings::refuse`], of what was found.
+    pub(super) fn refuse_found(
+        &self,
+        key: Key,
+        found: &Found,
+        value: String,
+        reason: &'static str,
+    ) -> ConfigError {
+        self.refuse(Key { variable: found.variable.or(key.variable), ..key }, found.source, value, reason)
     }
 
     /// The accounts of folders; a relative folder would be somebody else's in every shell.

@@ -1,5 +1,7 @@
 //! What the text of a setting means; an error says what was expected.
 
+use crate::network::is_loopback;
+
 /// Of a list of ports without any.
 pub(super) const NO_PORTS: &str = "expected port numbers with commas between";
 
@@ -11,13 +13,9 @@ pub(super) fn ports(text: &str) -> Result<Vec<u16>, &'static str> {
 /// https anywhere, http to loopback only: a grant in clear text must not cross a network. Without a trailing slash.
 pub(super) fn url(text: &str) -> Result<String, &'static str> {
     let url = reqwest::Url::parse(text).map_err(|_| "expected a URL such as https://example.com")?;
-    let loopback = url.host_str().is_some_and(|host| {
-        host == "localhost"
-            || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    });
     match url.scheme() {
         "https" => {}
-        "http" if loopback => {}
+        "http" if is_loopback(&url) => {}
         "http" => return Err("http is allowed to loopback only; use https"),
         _ => return Err("expected https"),
     }

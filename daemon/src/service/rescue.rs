@@ -1,5 +1,6 @@
 //! Every failure of `auth` and `upstream` as the one error that crosses the socket. Nothing else maps errors.
 
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use codex_oauth_proto::connect::with_causes;
@@ -7,6 +8,7 @@ use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 
 use super::summary;
 use crate::auth::{AuthError, Evidence, LoginError, NotRefreshable, PasteError, StoreError};
+use crate::network::Fault;
 use crate::upstream::{self, ErrorKind, Facts, UpstreamError};
 
 impl AuthError {
@@ -44,7 +46,7 @@ impl AuthError {
             Self::Unavailable { retry_at, .. } | Self::OutcomeUnknown { retry_at, .. } => {
                 let seconds = seconds_until(*retry_at);
                 WireError::upstream(Code::AuthUnavailable, Retry::After { seconds }, message)
-                    .next(NextStep::RetryIn { seconds })
+                    .next(step_of(self).unwrap_or(NextStep::RetryIn { seconds }))
             }
             Self::Store(error) => daemon(Code::CredentialFile, Retry::Never, message)
                 .next(NextStep::FixFile { path: path_of(error) }),
@@ -71,6 +73,11 @@ impl AuthError {
             Self::Internal => daemon(Code::Internal, Retry::Safe, message).next(NextStep::Retry),
         }
     }
+}
+
+/// What to do about the way to the server, where that is what is wrong.
+fn step_of(error: &(dyn Error + 'static)) -> Option<NextStep> {
+    Fault::of(error)?.next_step()
 }
 
 /// What the history of the token proves, for the end of a message.
@@ -111,7 +118,8 @@ impl LoginError {
             Self::Workspace { .. } => {
                 WireError::daemon(ErrorCode::AccountMismatch, Retry::Safe, message).next(NextStep::Login)
             }
-            _ => WireError::upstream(ErrorCode::LoginFailed, Retry::Safe, message).next(NextStep::Login),
+            _ => WireError::upstream(ErrorCode::LoginFailed, Retry::Safe, message)
+                .next(step_of(self).unwrap_or(NextStep::Login)),
         }
     }
 }
@@ -192,7 +200,7 @@ fn class(error: &UpstreamError) -> (ErrorCode, NextStep) {
         Kind::Setup => {
             (Code::Configuration, NextStep::FixConfiguration { name: "CODEX_OAUTH_CA_FILE".to_owned() })
         }
-        Kind::Connect => (Code::UpstreamUnreachable, NextStep::CheckNetwork),
+        Kind::Connect => (Code::UpstreamUnreachable, step_of(error).unwrap_or(NextStep::CheckNetwork)),
         Kind::Unauthorized { .. } => (Code::LoginExpired, NextStep::Login),
         Kind::ForbiddenCloudflare => (Code::UpstreamRejected, NextStep::CheckNetwork),
         Kind::Forbidden { .. }

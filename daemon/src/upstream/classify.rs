@@ -68,6 +68,12 @@ pub(super) fn http_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -
     UpstreamError::new(kind, retry).with_facts(facts(Some(status), headers, body))
 }
 
+/// The error of an answer that comes from something in front of the backend; `None` when the backend itself speaks.
+pub(crate) fn edge_refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<UpstreamError> {
+    let error = http_error(status, headers, body);
+    matches!(error.kind, ErrorKind::ForbiddenCloudflare).then_some(error)
+}
+
 /// An error for a failure inside a stream or a 200 reply.
 pub(super) fn stream_failure(failure: &Failure) -> (ErrorKind, Retry) {
     if let Some(known) = by_code(failure, &HeaderMap::new()) {

@@ -18,8 +18,8 @@ use super::config::Settings;
 use super::cookies::Jar;
 use super::error::{ErrorKind, Retry, UpstreamError};
 use crate::grant::Grant;
-use crate::http_client;
 use crate::limits::Limits;
+use crate::network::ClientError;
 use crate::sleep::{Clocks, Reading};
 
 /// An idle connection is closed before a home router forgets it: a turn sent into a dead connection has an unknown outcome,
@@ -99,7 +99,7 @@ impl Backend {
         let client = self.client().await?;
         let response = match timeout(limit, client.execute(request)).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(not_answered(error)),
+            Ok(Err(error)) => return Err(self.not_answered(error)),
             Err(_elapsed) => {
                 return Err(UpstreamError::new(ErrorKind::Timeout { after: limit }, Retry::Unknown));
             }
@@ -169,6 +169,24 @@ impl Backend {
         pool.get_or_try_init(build).await.cloned()
     }
 
+    /// A request without a response head: provably not executed, or nobody knows.
+    fn not_answered(&self, error: reqwest::Error) -> UpstreamError {
+        if error.is_connect() {
+            let fault = self.settings.network.fault(error);
+            let retry = if fault.is_lasting() { Retry::Never } else { Retry::Safe };
+            return UpstreamError::new(ErrorKind::Connect, retry).with_source(fault);
+        }
+        let error = error.without_url();
+        let (kind, retry) = if error.is_builder() {
+            (ErrorKind::Setup, Retry::Never)
+        } else if is_unsent(&error) {
+            (ErrorKind::Connect, Retry::Safe)
+        } else {
+            (ErrorKind::Interrupted { events: 0, bytes: 0 }, Retry::Unknown)
+        };
+        UpstreamError::new(kind, retry).with_source(error)
+    }
+
     /// The pool of connections; a new one after a sleep, since nobody knows which of the old ones still lead anywhere. Streams
     /// that run keep theirs.
     fn pool(&self) -> Arc<OnceCell<Client>> {
@@ -201,40 +219,25 @@ async fn read_body(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, 
     }
 }
 
-fn build_client(settings: &Settings, connect: Duration) -> reqwest::Result<Client> {
-    let mut builder = http_client::builder(&settings.extra_roots)
-        .connect_timeout(connect)
-        .tcp_nodelay(true)
-        .pool_idle_timeout(POOL_IDLE)
-        .http2_keep_alive_interval(PING_EVERY)
-        .http2_keep_alive_timeout(PING_TIMEOUT);
-    if settings.is_loopback {
-        // What listens on this machine is not reached through a proxy.
-        builder = builder.no_proxy();
-    }
-    #[cfg(test)]
-    if settings.http2_only {
-        builder = builder.http2_prior_knowledge();
-    }
-    builder.build()
+fn build_client(settings: &Settings, connect: Duration) -> Result<Client, ClientError> {
+    settings.network.client(|builder| {
+        let builder = builder
+            .connect_timeout(connect)
+            .tcp_nodelay(true)
+            .pool_idle_timeout(POOL_IDLE)
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(PING_TIMEOUT);
+        #[cfg(test)]
+        if settings.http2_only {
+            return builder.http2_prior_knowledge();
+        }
+        builder
+    })
 }
 
 /// Nothing was sent.
 pub(super) fn not_prepared(source: impl StdError + Send + Sync + 'static) -> UpstreamError {
     UpstreamError::new(ErrorKind::Setup, Retry::Never).with_source(source)
-}
-
-/// A request without a response head: provably not executed, or nobody knows.
-fn not_answered(error: reqwest::Error) -> UpstreamError {
-    let error = error.without_url();
-    let (kind, retry) = if error.is_builder() {
-        (ErrorKind::Setup, Retry::Never)
-    } else if error.is_connect() || is_unsent(&error) {
-        (ErrorKind::Connect, Retry::Safe)
-    } else {
-        (ErrorKind::Interrupted { events: 0, bytes: 0 }, Retry::Unknown)
-    };
-    UpstreamError::new(kind, retry).with_source(error)
 }
 
 /// hyper gave the request back before writing it, or the HTTP/2 server says that it did not process it: `REFUSED_STREAM`, or a

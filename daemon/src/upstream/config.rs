@@ -1,9 +1,9 @@
 //! Where the backend is and under which name we speak to it, checked once.
 
-use std::net::IpAddr;
-
+use reqwest::Url;
 use reqwest::header::HeaderValue;
-use reqwest::{Certificate, Url};
+
+use crate::network::{Network, is_loopback};
 
 /// How to reach the backend.
 #[derive(Clone, Debug)]
@@ -17,8 +17,8 @@ pub struct UpstreamConfig {
     /// The Codex version whose protocol we speak (`version` header, `client_version` parameter): the backend lists and serves
     /// the models that this version understands.
     pub client_version: String,
-    /// Roots beside the system's.
-    pub extra_roots: Vec<Certificate>,
+    /// How it is reached.
+    pub network: Network,
 }
 
 /// The configuration cannot be used.
@@ -56,12 +56,11 @@ pub(super) struct Settings {
     pub(super) backend: Url,
     /// Where turns go, unless the account names another origin.
     pub(super) responses: Url,
-    pub(super) is_loopback: bool,
     pub(super) originator: HeaderValue,
     pub(super) user_agent: HeaderValue,
     pub(super) version_header: HeaderValue,
     pub(super) client_version: String,
-    pub(super) extra_roots: Vec<Certificate>,
+    pub(super) network: Network,
     #[cfg(test)]
     pub(super) http2_only: bool,
 }
@@ -90,9 +89,8 @@ impl Settings {
             user_agent: header("user agent", &config.user_agent)?,
             version_header: header("client version", &config.client_version)?,
             client_version: config.client_version,
-            extra_roots: config.extra_roots,
+            network: config.network,
             backend: url,
-            is_loopback,
             #[cfg(test)]
             http2_only: false,
         })
@@ -127,12 +125,6 @@ fn header(name: &'static str, value: &str) -> Result<HeaderValue, ConfigError> {
         .ok_or_else(|| ConfigError::NotAHeader { name, value: value.to_owned() })
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    address.map_or(host == "localhost", |address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +135,7 @@ mod tests {
             originator: "codex_oauth".into(),
             user_agent: "codex-oauth/0.1.0".into(),
             client_version: "0.169.0".into(),
-            extra_roots: Vec::new(),
+            network: Network::default(),
         }
     }
 

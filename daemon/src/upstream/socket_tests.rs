@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::network::Network;
 use crate::secret::Secret;
 use server::Server;
 
@@ -42,7 +43,7 @@ fn config(backend: String) -> UpstreamConfig {
         originator: "codex_oauth".into(),
         user_agent: "codex-oauth/0.1.0".into(),
         client_version: "0.169.0".into(),
-        extra_roots: Vec::new(),
+        network: Network::default(),
     }
 }
 

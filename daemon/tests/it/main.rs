@@ -23,6 +23,7 @@ mod login_ways;
 mod logs;
 mod mcp_eras;
 mod mcp_session;
+mod network;
 mod path;
 mod process;
 mod resident;

@@ -221,6 +221,8 @@ fn every_word_of_an_enumeration_is_in_its_table_and_nothing_else_is() {
         ("retry", "retry", Some("kind")),
         ("next_step", "next-step", Some("do")),
         ("source", "setting", None),
+        ("service", "way", None),
+        ("step_name", "step", None),
     ];
     let golden = golden();
     for (file, message) in &golden {

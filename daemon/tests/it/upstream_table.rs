@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use codex_oauthd::grant::Grant;
 use codex_oauthd::limits::Limits;
+use codex_oauthd::network::Network;
 use codex_oauthd::secret::Secret;
 use codex_oauthd::upstream::{
     Completed, ErrorKind, InputMessage, ResponsesRequest, Retry, Role, Upstream, UpstreamConfig,
@@ -44,7 +45,7 @@ impl Rig {
             originator: "codex_oauth".into(),
             user_agent: "codex-oauth/0.1.0".into(),
             client_version: "0.169.0".into(),
-            extra_roots: Vec::new(),
+            network: Network::default(),
         };
         let upstream = Upstream::new(config, limits).expect("a usable configuration");
         let login = fake.mint(&MintRequest::default());

@@ -11,6 +11,7 @@ use codex_oauth_proto::api::account::{
 use codex_oauth_proto::api::config::{self, Setting, Source};
 use codex_oauth_proto::api::daemon::{Drain, DrainParams, Status, StatusResult};
 use codex_oauth_proto::api::model::{List, ListResult, Model};
+use codex_oauth_proto::api::probe::{Chosen, DaemonProbe, ProbeResult, Service, Step, StepName, Way};
 use codex_oauth_proto::api::turn::{
     COMPLETED, Completed, DELTA, Delta, InputItem, Interrupt, InterruptParams, Kept, PROGRESS, Progress,
     Start, StartParams, StartResult, TurnStatus, Usage,
@@ -33,6 +34,7 @@ pub(crate) const NESTED: &[(&str, &str)] = &[
     ("Account", "account_read.result"),
     ("DeviceCode", "account_login_start.result"),
     ("Pasted", "account_login_paste.params"),
+    ("Chosen", "daemon_probe.result"),
     ("Credits", "account_rateLimits_read.result"),
     ("ErrorObject", "jsonrpc_error"),
     ("HandOver", "hand_over"),
@@ -49,16 +51,29 @@ pub(crate) const NESTED: &[(&str, &str)] = &[
     ("Refusal", "refusal"),
     ("Resume", "hello"),
     ("Setting", "config_read.result"),
+    ("Step", "daemon_probe.result"),
     ("Usage", "turn_completed.notification"),
     ("VersionRange", "hello"),
+    ("Way", "daemon_probe.result"),
     ("Welcome", "welcome"),
     ("WireError", "refusal"),
 ];
 
 /// Every message.
 pub(crate) fn all() -> Vec<Sample> {
-    [openings(), reports(), account(), models(), turns(), daemon(), config(), envelopes(), words::all()]
-        .concat()
+    [
+        openings(),
+        reports(),
+        account(),
+        models(),
+        turns(),
+        daemon(),
+        probe(),
+        config(),
+        envelopes(),
+        words::all(),
+    ]
+    .concat()
 }
 
 fn openings() -> Vec<Sample> {
@@ -385,6 +400,48 @@ fn daemon() -> Vec<Sample> {
         method::<Drain>(DrainParams { reason: "upgrade to 0.2.0".to_owned() }, Empty {}),
     ]
     .concat()
+}
+
+fn probe() -> Vec<Sample> {
+    let chosen = |value: &str, by: &str| Some(Chosen { value: value.to_owned(), by: by.to_owned() });
+    let step =
+        |name, took_ms, detail: Option<&str>| Step { name, took_ms, detail: detail.map(str::to_owned) };
+    let issuer = Way {
+        service: Service::Issuer,
+        url: "https://auth.openai.com/".to_owned(),
+        proxy: None,
+        direct: Some("NO_PROXY names it".to_owned()),
+        ca_file: None,
+        steps: vec![
+            step(StepName::Dns, 12, Some("104.18.41.241 and 1 more")),
+            step(StepName::Connect, 20, Some("104.18.41.241:443")),
+            step(StepName::Tls, 31, None),
+            step(StepName::Http, 40, Some("HTTP 200")),
+        ],
+        certificate_issuer: Some("WE1, Google Trust Services".to_owned()),
+        http_status: Some(200),
+        clock_ahead_seconds: Some(-2),
+        took_ms: 103,
+        error: None,
+    };
+    let why = "could not connect to the Codex backend: the proxy `http://proxy:3128` (HTTPS_PROXY) wants a user name and a password";
+    let backend = Way {
+        service: Service::Backend,
+        url: "https://chatgpt.com/backend-api/codex/models".to_owned(),
+        proxy: chosen("http://proxy:3128", "HTTPS_PROXY"),
+        direct: None,
+        ca_file: chosen("/etc/ssl/corp.pem", "ca_file in `/home/ada/.config/codex-oauth/config.toml`"),
+        steps: vec![step(StepName::Tunnel, 2, None)],
+        certificate_issuer: None,
+        http_status: None,
+        clock_ahead_seconds: None,
+        took_ms: 5,
+        error: Some(
+            WireError::upstream(ErrorCode::UpstreamUnreachable, Retry::Safe, why)
+                .next(NextStep::FixConfiguration { name: "HTTPS_PROXY".to_owned() }),
+        ),
+    };
+    method::<DaemonProbe>(Empty {}, ProbeResult { ways: vec![issuer, backend] })
 }
 
 fn config() -> Vec<Sample> {

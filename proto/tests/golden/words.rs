@@ -2,6 +2,7 @@
 
 use codex_oauth_proto::api::account::{AdoptMode, LoginStatus, LoginStep, Place};
 use codex_oauth_proto::api::config::Source;
+use codex_oauth_proto::api::probe::{Service, StepName};
 use codex_oauth_proto::api::turn::{InputItem, TurnStatus};
 use codex_oauth_proto::hello::Role;
 use codex_oauth_proto::{ErrorCode, NextStep, Origin, Retry};
@@ -31,6 +32,8 @@ pub(crate) fn all() -> Vec<Sample> {
         sample("adopt_mode", every!(AdoptMode: Borrow, Share, Import, Unknown)),
         sample("place", every!(Place: Desktop, Ssh, Wsl, Container, Headless, Unknown)),
         sample("source", every!(Source: Default, File, Environment, Unknown)),
+        sample("service", every!(Service: Issuer, Backend, Unknown)),
+        sample("step_name", every!(StepName: Dns, Connect, Tunnel, Tls, Http, Unknown)),
         sample("turn_status", every!(TurnStatus: Completed, Failed, Interrupted, Unknown)),
         sample("input_item", every!(InputItem: Text { text: "hello".to_owned() })),
         sample("error_code", error_codes()),
@@ -46,6 +49,7 @@ pub(crate) fn next_steps() -> Vec<NextStep> {
     every!(NextStep:
         Login, Retry, RetryIn { seconds: 90 }, AskAgain, ListModels, ShortenPrompt, Rephrase, FixArguments, CheckPlan,
         CheckNetwork, FixFile { path: path() }, FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() },
+        Reconfigure { name: "proxy in `/home/ada/.config/codex-oauth/config.toml`".to_owned() }, SetClock,
         Upgrade, RunDaemon, AllowSpawn, ReadLog { path: "/home/ada/.local/state/codex-oauth/daemon.log".to_owned() }, UseService, NoService,
         ChooseAccount, UseCodexCli, Unknown,
     )

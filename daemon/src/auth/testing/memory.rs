@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::access_token;
 use crate::auth::issuer::IssuerError;
-use crate::http_client;
+use crate::network::Network;
 
 type Answer = BoxFuture<'static, Result<(u16, String), IssuerError>>;
 
@@ -53,7 +53,8 @@ impl InMemory {
         timeout: Duration,
         request: impl FnOnce(&Client) -> RequestBuilder,
     ) -> Result<(u16, String), IssuerError> {
-        static CLIENT: LazyLock<Client> = LazyLock::new(|| http_client::builder(&[]).build().unwrap());
+        static CLIENT: LazyLock<Client> =
+            LazyLock::new(|| Network::default().client(|builder| builder).unwrap());
         let request = request(&CLIENT).build().unwrap();
         let body = request.body().and_then(|body| body.as_bytes()).unwrap_or_default();
         let body = serde_json::from_slice(body).unwrap_or(Value::Null);
@@ -70,7 +71,9 @@ impl fmt::Debug for InMemory {
 /// What a client makes of an issuer that says nothing.
 pub(in crate::auth) fn no_answer() -> IssuerError {
     // The only kind of error that can be had without a connection; it stands for a broken one.
-    IssuerError::Broken(http_client::builder(&[]).build().unwrap().get("no URL").build().unwrap_err())
+    IssuerError::Broken(
+        Network::default().client(|builder| builder).unwrap().get("no URL").build().unwrap_err(),
+    )
 }
 
 impl Strict {

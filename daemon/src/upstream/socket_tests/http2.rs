@@ -5,6 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::network::Network;
 use crate::task;
 
 const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
@@ -97,7 +98,7 @@ async fn upstream_with(answers: &'static [Answer], tasks: &TaskTracker) -> Upstr
         originator: "codex_oauth".into(),
         user_agent: "codex-oauth/0.1.0".into(),
         client_version: "0.169.0".into(),
-        extra_roots: Vec::new(),
+        network: Network::default(),
     };
     let mut settings = Settings::new(config).expect("usable");
     settings.http2_only = true;
