@@ -29,7 +29,7 @@ pub enum Fault {
     #[error("could not reach the proxy {proxy}")]
     ProxyUnreachable {
         /// Which one.
-        proxy: Chosen<ProxyAddress>,
+        proxy: Box<Chosen<ProxyAddress>>,
         /// Why.
         #[source]
         source: Cause,
@@ -38,13 +38,13 @@ pub enum Fault {
     #[error("the proxy {proxy} {}", if proxy.value.has_login() { "refuses the user name and password that it is given" } else { "wants a user name and a password" })]
     ProxyLogin {
         /// Which one.
-        proxy: Chosen<ProxyAddress>,
+        proxy: Box<Chosen<ProxyAddress>>,
     },
     /// The proxy does not connect on to the server.
     #[error("the proxy {proxy} does not let through to `{host}`{}", in_parens(*status))]
     ProxyRefused {
         /// Which one.
-        proxy: Chosen<ProxyAddress>,
+        proxy: Box<Chosen<ProxyAddress>>,
         /// The server.
         host: String,
         /// Its HTTP status, where it is known.
@@ -54,19 +54,19 @@ pub enum Fault {
     #[error("could not get through the proxy {proxy} to `{host}` in time")]
     ProxySilent {
         /// Which one.
-        proxy: Chosen<ProxyAddress>,
+        proxy: Box<Chosen<ProxyAddress>>,
         /// The server.
         host: String,
     },
     /// The server's certificate was not accepted.
-    #[error("{bad}{}{}", via(proxy.as_ref()), beside(ca_file.as_ref(), bad))]
+    #[error("{bad}{}{}", via(proxy.as_deref()), beside(ca_file.as_deref(), bad))]
     Certificate {
         /// What is wrong with it.
         bad: Box<BadCertificate>,
         /// What is on the way, and may have put its own certificate in the server's place.
-        proxy: Option<Chosen<ProxyAddress>>,
+        proxy: Option<Box<Chosen<ProxyAddress>>>,
         /// The file of roots, which does not hold the one that is needed.
-        ca_file: Option<Chosen<PathBuf>>,
+        ca_file: Option<Box<Chosen<PathBuf>>>,
         /// Where a file of roots is configured.
         key: String,
     },
@@ -108,7 +108,7 @@ impl Fault {
 
     /// No answer from the proxy itself.
     pub(super) fn unreachable(proxy: &Chosen<ProxyAddress>, error: &(dyn StdError + 'static)) -> Self {
-        Self::ProxyUnreachable { proxy: proxy.clone(), source: deepest(error) }
+        Self::ProxyUnreachable { proxy: Box::new(proxy.clone()), source: deepest(error) }
     }
 
     /// The fault in a chain of errors, if one is its cause.
@@ -134,7 +134,7 @@ impl Network {
         const TUNNEL: &str = "tunnel error: ";
         let host = url.host_str().unwrap_or_default().to_owned();
         let proxy = match self.route(url) {
-            Route::Proxy(proxy) => Some(proxy.clone()),
+            Route::Proxy(proxy) => Some(Box::new(proxy.clone())),
             Route::Direct(_) => None,
         };
         if let Some(bad) = chain(error.as_ref()).find_map(certificate) {
@@ -153,9 +153,9 @@ impl Network {
         }
     }
 
-    fn bad_certificate(&self, bad: BadCertificate, proxy: Option<Chosen<ProxyAddress>>) -> Fault {
+    fn bad_certificate(&self, bad: BadCertificate, proxy: Option<Box<Chosen<ProxyAddress>>>) -> Fault {
         let key = self.settings().ca_key.clone();
-        Fault::Certificate { bad: Box::new(bad), proxy, ca_file: self.ca_file().cloned(), key }
+        Fault::Certificate { bad: Box::new(bad), proxy, ca_file: self.ca_file().cloned().map(Box::new), key }
     }
 }
 

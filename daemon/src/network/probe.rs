@@ -154,9 +154,9 @@ impl Walk<'_> {
                 .map_err(|error| Fault::unreachable(proxy, &error))?;
             match status {
                 200..=299 => Ok(wire),
-                407 => Err(Fault::ProxyLogin { proxy: proxy.clone() }),
+                407 => Err(Fault::ProxyLogin { proxy: Box::new(proxy.clone()) }),
                 other => Err(Fault::ProxyRefused {
-                    proxy: proxy.clone(),
+                    proxy: Box::new(proxy.clone()),
                     host: self.url.host_str().unwrap_or_default().to_owned(),
                     status: Some(other),
                 }),
@@ -164,7 +164,7 @@ impl Walk<'_> {
         })
         .await;
         let silent = || Fault::ProxySilent {
-            proxy: proxy.clone(),
+            proxy: Box::new(proxy.clone()),
             host: self.url.host_str().unwrap_or_default().to_owned(),
         };
         let outcome = outcome.unwrap_or_else(|_| Err(silent()));

@@ -25,7 +25,7 @@ pub(crate) struct Ways {
     pub(crate) user_agent: String,
 }
 
-/// What an issuer tells everybody (RFC 8414 §3, OpenID Connect Discovery 1.0 §4).
+/// What an issuer tells everybody (RFC 8414 §3, `OpenID` Connect Discovery 1.0 §4).
 const ISSUER_PATH: &str = "/.well-known/openid-configuration";
 
 /// The list of models: without a token it is refused, by the backend itself.
