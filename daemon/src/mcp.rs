@@ -42,7 +42,8 @@ pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: Li
     let telling = tell_moved(Arc::clone(&server), Arc::clone(&session));
     let _detached = task::spawn(&server.tracker, "mcp moved", telling);
     let handler = Handler::new(server, Arc::clone(&session), calls, leaving);
-    let served = serve_server_with_ct(handler, transport, over).await;
+    // In a box that ends with the handshake: its state is ten times what the session needs from then on.
+    let served = Box::pin(serve_server_with_ct(handler, transport, over)).await;
     let Ok(running) = served else {
         // The SDK's message may quote what came, so only that it happened is logged.
         return tracing::info!(session = session.incarnation, "the MCP session ended before it began");

@@ -23,6 +23,10 @@ const REOPEN_AFTER_US: i64 = 10 * 1_000_000;
 /// Transactions after which the log is copied into the database: a few MB, as with `SQLite`'s own default of 1000 pages.
 const CHECKPOINT_EVERY: u32 = 256;
 
+/// Pages of the database that are kept in memory. A look-up reads a handful, and `SQLite`'s own bound, 2 MiB, would be full of
+/// answers that nobody asks for again. An open transaction may go beyond it into the log.
+const CACHE_KIB: u32 = 256;
+
 /// Runs of the daemon that are remembered. A shim asks after a run of seconds ago.
 const RUNS: i64 = 64;
 
@@ -203,6 +207,8 @@ fn open(path: &Path, run: &Nonce) -> Result<(Connection, turns::Totals), SchemaE
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON; \
          PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;",
     )?;
+    // A negative number is in KiB (https://www.sqlite.org/pragma.html#pragma_cache_size).
+    connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
     schema::migrate(&mut connection)?;
     connection.execute(
         "INSERT OR IGNORE INTO runs (nonce, began) VALUES (?1, ?2)",
