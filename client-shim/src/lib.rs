@@ -30,7 +30,7 @@ use codex_oauth_proto::local::Source;
 
 pub use arena::Arena;
 pub use connector::{Connector, DaemonConnector, Opening};
-pub use stdio::{Sink, with_stdio};
+pub use stdio::{Sink, is_at_terminal, with_stdio};
 
 /// Why a session ended. Both are ordinary ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The process: two flags, else the cable on standard input and output.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use codex_oauth_mcp::{Arena, DaemonConnector, Limits};
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn serve() -> io::Result<ExitCode> {
-    if io::stdin().is_terminal() {
+    if codex_oauth_mcp::is_at_terminal() {
         complain(
             "codex-oauth-mcp is an MCP server and waits for JSON-RPC; for people there is `codex-oauth`\n",
         );

@@ -10,7 +10,7 @@ use unix as system;
 #[cfg(windows)]
 use windows as system;
 
-pub use system::{Sink, with_stdio};
+pub use system::{Sink, is_at_terminal, with_stdio};
 pub(crate) use system::{Stdout, read};
 
 /// What writing gave.

@@ -4,6 +4,8 @@ use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::caller::{Caller, Waited};
 use crate::dir::{self, DirError};
 use crate::endpoint::Endpoint;
@@ -13,6 +15,9 @@ use crate::local::{self, AsSource, Stream, UserId};
 use crate::peer::Peer;
 use crate::version::build;
 use crate::{ErrorCode, MAX_LINE_BYTES, NextStep, Retry, WireError};
+
+/// One read of an opening: the welcome and the first answer. What is not touched of the stack costs a start nothing.
+const READ_BYTES: usize = 1024;
 
 /// A daemon answers a hello in well under a millisecond; this covers a loaded machine.
 const WELCOME_PATIENCE: Duration = Duration::from_secs(5);
@@ -122,8 +127,9 @@ pub fn open(
     greeting: Greeting<'_>,
     caller: &Caller<'_>,
 ) -> Result<Session, ConnectError> {
-    let stream = connect(endpoint, uid, caller)?;
-    handshake(stream, greeting, caller)
+    // Written down before the daemon wakes up for the connection: it then finds it when it looks.
+    let said = Said::new(greeting)?;
+    said.on(connect(endpoint, uid, caller)?, caller)
 }
 
 /// Connects and checks both the directory and the listener's user; nothing is sent.
@@ -149,44 +155,58 @@ pub fn handshake(
     greeting: Greeting<'_>,
     caller: &Caller<'_>,
 ) -> Result<Session, ConnectError> {
-    say(stream, &ClientOpening::Hello(greeting.hello.clone()), greeting.first, caller)
+    Said::new(greeting)?.on(stream, caller)
 }
 
 /// Asks the daemon to make way for a build that is newer than its own; whether it does.
 pub fn ask_to_hand_over(endpoint: &Endpoint, uid: UserId, caller: &Caller<'_>) -> Result<bool, ConnectError> {
     let opening = ClientOpening::HandOver(HandOver { build: build().to_owned() });
-    match say(connect(endpoint, uid, caller)?, &opening, None, caller) {
+    match Said::write(&opening, None)?.on(connect(endpoint, uid, caller)?, caller) {
         Err(ConnectError::Refused(refusal)) => Ok(refusal.error.code == ErrorCode::Draining),
         Err(error) => Err(error),
         Ok(_session) => Ok(false),
     }
 }
 
-fn say(
-    mut stream: Stream,
-    opening: &ClientOpening,
-    first: Option<&[u8]>,
-    caller: &Caller<'_>,
-) -> Result<Session, ConnectError> {
-    let mut line = serde_json::to_vec(opening).map_err(io::Error::from)?;
-    line.push(b'\n');
-    if let Some(first) = first {
-        line.extend_from_slice(first);
-        line.push(b'\n');
-    }
-    // A daemon that refuses before it reads may be gone already; what it said is still to be read.
-    let sent = stream.write_all(&line);
-    let mut buffer = LineBuffer::new(MAX_LINE_BYTES);
-    let first = match first_line(&mut stream, &mut buffer, caller) {
-        Err(ConnectError::Closed { pid }) => {
-            sent?;
-            return Err(ConnectError::Closed { pid });
+/// An opening as bytes.
+struct Said(Vec<u8>);
+
+impl Said {
+    fn new(greeting: Greeting<'_>) -> Result<Self, ConnectError> {
+        /// [`ClientOpening::Hello`] without a copy.
+        #[derive(Serialize)]
+        struct Opening<'a> {
+            hello: &'a Hello,
         }
-        other => other?,
-    };
-    match serde_json::from_slice(&first).map_err(|error| ConnectError::Malformed(Some(error)))? {
-        ServerOpening::Welcome(welcome) => Ok(Session { stream, buffer, welcome }),
-        ServerOpening::Refusal(refusal) => Err(ConnectError::Refused(Box::new(refusal))),
+        Self::write(&Opening { hello: greeting.hello }, greeting.first)
+    }
+
+    fn write(opening: &impl Serialize, first: Option<&[u8]>) -> Result<Self, ConnectError> {
+        let mut lines = serde_json::to_vec(opening).map_err(io::Error::from)?;
+        lines.push(b'\n');
+        if let Some(first) = first {
+            lines.extend_from_slice(first);
+            lines.push(b'\n');
+        }
+        Ok(Self(lines))
+    }
+
+    /// Says it on a connected stream and waits for the welcome.
+    fn on(&self, mut stream: Stream, caller: &Caller<'_>) -> Result<Session, ConnectError> {
+        // A daemon that refuses before it reads may be gone already; what it said is still to be read.
+        let sent = stream.write_all(&self.0);
+        let mut buffer = LineBuffer::new(MAX_LINE_BYTES);
+        let first = match first_line(&mut stream, &mut buffer, caller) {
+            Err(ConnectError::Closed { pid }) => {
+                sent?;
+                return Err(ConnectError::Closed { pid });
+            }
+            other => other?,
+        };
+        match serde_json::from_slice(&first).map_err(|error| ConnectError::Malformed(Some(error)))? {
+            ServerOpening::Welcome(welcome) => Ok(Session { stream, buffer, welcome }),
+            ServerOpening::Refusal(refusal) => Err(ConnectError::Refused(Box::new(refusal))),
+        }
     }
 }
 
@@ -196,7 +216,7 @@ fn first_line(
     caller: &Caller<'_>,
 ) -> Result<Vec<u8>, ConnectError> {
     let deadline = Instant::now() + WELCOME_PATIENCE;
-    let mut bytes = [0_u8; 4096];
+    let mut bytes = [0_u8; READ_BYTES];
     loop {
         if !wait_readable(caller, stream, deadline)? {
             return Err(io::Error::from(io::ErrorKind::TimedOut).into());

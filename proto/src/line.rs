@@ -64,6 +64,8 @@ impl LineBuffer {
     fn extend(&mut self, bytes: &[u8]) {
         let taken = bytes.len().min(self.cap - self.partial.len());
         if self.overflow.is_none() {
+            // With room for the newline that whoever passes the line on puts back.
+            self.partial.reserve(taken + 1);
             self.partial.extend_from_slice(&bytes[..taken]);
             if taken == bytes.len() {
                 return;

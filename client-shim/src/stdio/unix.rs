@@ -1,7 +1,7 @@
 //! Unix: descriptors that are inherited, so their file descriptions may be shared with other processes and keep their mode:
 //! whoever set `O_NONBLOCK` here would set it for them too.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -22,6 +22,11 @@ const PIECE_BYTES: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 pub fn with_stdio<T>(serve: impl FnOnce(BorrowedFd<'_>, Sink<'_>) -> io::Result<T>) -> io::Result<T> {
     // Not by way of `io::stdin` and `io::stdout`: each comes with a buffer that nobody would use.
     serve(rustix::stdio::stdin(), rustix::stdio::stdout())
+}
+
+/// Whether a person sits at the other end of standard input. Not by way of `io::stdin`, as below.
+pub fn is_at_terminal() -> bool {
+    rustix::stdio::stdin().is_terminal()
 }
 
 /// Standard output.

@@ -1,7 +1,7 @@
 //! Windows: a pipe cannot be asked before it is read or written, so a thread of its own does either.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal as _};
 use std::os::windows::io::AsHandle as _;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,11 @@ pub fn with_stdio<T>(serve: impl FnOnce(&Inlet, Sink<'_>) -> io::Result<T>) -> i
     let stdin = io::stdin().as_handle().try_clone_to_owned()?;
     let stdout = io::stdout().as_handle().try_clone_to_owned()?;
     serve(&Inlet::new(File::from(stdin))?, &Outlet::new(File::from(stdout))?)
+}
+
+/// Whether a person sits at the other end of standard input.
+pub fn is_at_terminal() -> bool {
+    io::stdin().is_terminal()
 }
 
 /// Standard output.
