@@ -112,7 +112,8 @@ impl LineWriter {
         self.flush().await
     }
 
-    fn queue(&self, mut line: Vec<u8>) {
+    /// Leaves one line to the next write, or to [`Self::flush`].
+    pub(crate) fn queue(&self, mut line: Vec<u8>) {
         line.push(b'\n');
         let mut waiting = self.waiting.lock();
         if waiting.is_empty() {
@@ -123,7 +124,10 @@ impl LineWriter {
     }
 
     /// Writes what waits; with nothing there, whoever had the turn before has written this caller's line too.
-    async fn flush(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) async fn flush(&self) -> io::Result<()> {
         let turn = self.turn.lock().await;
         let lines = std::mem::take(&mut *self.waiting.lock());
         let whole = self.dead.clone().drop_guard();

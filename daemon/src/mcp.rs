@@ -18,16 +18,12 @@ use rmcp::service::serve_server_with_ct;
 use tokio_util::sync::CancellationToken;
 use transport::SocketTransport;
 
+use crate::life;
 use crate::line_io::LineReader;
 use crate::server::Server;
 use crate::session::Session;
-use crate::{life, task};
 
 /// Serves the dialect until the connection ends.
-#[expect(
-    clippy::significant_drop_tightening,
-    reason = "what is served lives until the end of the connection"
-)]
 pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: LineReader) {
     let calls = Arc::new(Calls::new(&session.hello));
     let leaving = CancellationToken::new();
@@ -39,27 +35,30 @@ pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: Li
         leaving.clone(),
     );
     let over = session.over.child_token();
-    let telling = tell_moved(Arc::clone(&server), Arc::clone(&session));
-    let _detached = task::spawn(&server.tracker, "mcp moved", telling);
-    let handler = Handler::new(server, Arc::clone(&session), calls, leaving);
-    // In a box that ends with the handshake: its state is ten times what the session needs from then on.
-    let served = Box::pin(serve_server_with_ct(handler, transport, over)).await;
-    let Ok(running) = served else {
-        // The SDK's message may quote what came, so only that it happened is logged.
-        return tracing::info!(session = session.incarnation, "the MCP session ended before it began");
+    let handler = Handler::new(Arc::clone(&server), Arc::clone(&session), calls, leaving);
+    let serving = async {
+        // In a box that ends with the handshake: its state is ten times what the session needs from then on.
+        let served = Box::pin(serve_server_with_ct(handler, transport, over)).await;
+        let Ok(running) = served else {
+            // The SDK's message may quote what came, so only that it happened is logged.
+            return tracing::info!(session = session.incarnation, "the MCP session ended before it began");
+        };
+        if let Err(error) = running.waiting().await {
+            tracing::error!(session = session.incarnation, %error, "the MCP session failed");
+        }
     };
-    if let Err(error) = running.waiting().await {
-        tracing::error!(session = session.incarnation, %error, "the MCP session failed");
+    tokio::select! {
+        biased;
+        () = serving => {}
+        () = tell_moved(&server, &session) => {}
     }
 }
 
 /// Tells the shim when a successor takes its new lines (DESIGN §4). What it sent before it hears of it is still answered here.
-async fn tell_moved(server: Arc<Server>, session: Arc<Session>) {
-    tokio::select! {
-        () = session.over.cancelled() => {}
-        () = server.moved.cancelled() => {
-            // A session that is over has moved already.
-            let _over = session.writer.write(life::MOVED.to_vec()).await;
-        }
-    }
+/// Never returns.
+async fn tell_moved(server: &Server, session: &Session) {
+    server.moved.cancelled().await;
+    // A session that is over has moved already.
+    let _over = session.writer.write(life::MOVED.to_vec()).await;
+    std::future::pending::<()>().await;
 }

@@ -81,23 +81,27 @@ async fn converse(server: Arc<Server>, stream: Arc<Stream>, opening_place: Optio
     drop(opening_place);
     drop(opening_use);
     keep_known_env(&mut hello);
-    if write_opening(&writer, &ServerOpening::Welcome(welcome)).await.is_err() {
+    if queue_opening(&writer, &ServerOpening::Welcome(welcome)).is_err() {
         return;
     }
     let incarnation = server.next_incarnation();
-    tracing::info!(session = incarnation, role = ?hello.role, pid = hello.pid, build = printable(&hello.build), "session opened");
     let role = hello.role;
     let began = crate::state::now();
     // What the session's tasks log names it, and the turn if it is about one.
     let span = tracing::info_span!("session", n = incarnation);
     let session = Arc::new(Session { incarnation, began, account, hello, writer, over: over.clone() });
-    match role {
-        Role::Mcp => {
-            let _fresh = server.service.keep_login_fresh();
-            mcp::serve(server, session, reader).instrument(span).await;
+    let dialect = async {
+        match role {
+            Role::Mcp => {
+                let _fresh = server.service.keep_login_fresh();
+                mcp::serve(Arc::clone(&server), Arc::clone(&session), reader).await;
+            }
+            Role::Api | Role::Unknown => api::serve(Arc::clone(&server), Arc::clone(&session), reader).await,
         }
-        Role::Api | Role::Unknown => api::serve(server, session, reader).instrument(span).await,
-    }
+    };
+    // What came along with the hello is answered first, and the welcome goes out in that write: for a second one the client
+    // would wake up twice. Nobody waits for the log.
+    tokio::join!(biased; dialect.instrument(span), opened(&session));
     over.cancel();
     drop(cable);
     drop(place);
@@ -195,15 +199,27 @@ pub(crate) fn draining() -> WireError {
         .next(NextStep::Retry)
 }
 
+/// The welcome is out, with the first answer or by itself.
+async fn opened(session: &Session) {
+    // A session that is over has nobody to welcome.
+    let _over = session.writer.flush().await;
+    let Session { incarnation, hello, .. } = session;
+    let build = printable(&hello.build);
+    tracing::info!(session = incarnation, role = ?hello.role, pid = hello.pid, build, "session opened");
+}
+
 async fn refuse(writer: &LineWriter, error: WireError) {
     tracing::info!(code = ?error.code, "refused a session: {}", error.message);
     let refusal = ServerOpening::Refusal(Refusal { protocol: version::protocol(), error });
     // The peer may be gone; there is nobody else to tell.
-    let _gone = write_opening(writer, &refusal).await;
+    if queue_opening(writer, &refusal).is_ok() {
+        let _gone = writer.flush().await;
+    }
 }
 
-async fn write_opening(writer: &LineWriter, opening: &ServerOpening) -> std::io::Result<()> {
-    writer.write(serde_json::to_vec(opening)?).await
+fn queue_opening(writer: &LineWriter, opening: &ServerOpening) -> serde_json::Result<()> {
+    writer.queue(serde_json::to_vec(opening)?);
+    Ok(())
 }
 
 /// A claim of the client's in a message or a log: short and without control characters.
