@@ -1,50 +1,135 @@
 //! A client's line as a message of the SDK.
 //!
 //! The SDK's own type tries 14 kinds of request on a buffered copy of the line before it comes to `tools/call`, which costs
-//! more than everything else that is done for a call. So a call is read as one at once; whatever is not plainly one goes
-//! the SDK's way, and a test holds both to the same result.
+//! more than everything else that is done for a call. So calls, and what every session begins with, are read as what they are
+//! at once; whatever is not plainly one of them goes the SDK's way, and a test holds both to the same result.
+
+use std::borrow::Cow;
 
 use rmcp::model::{
-    CallToolRequest, CallToolRequestMethod, CallToolRequestParams, ClientJsonRpcMessage, ClientRequest,
-    JsonRpcRequest, JsonRpcVersion2_0, RequestId,
+    CallToolRequest, CallToolRequestMethod, CallToolRequestParams, ClientJsonRpcMessage, ClientNotification,
+    ClientRequest, Extensions, InitializeRequest, InitializeRequestParams, InitializeResultMethod,
+    InitializedNotification, InitializedNotificationMethod, JsonRpcMessage, JsonRpcNotification,
+    JsonRpcRequest, JsonRpcResponse, JsonRpcVersion2_0, ListToolsRequest, ListToolsRequestMethod,
+    PaginatedRequestParams, RequestId, RequestMetaObject, ServerJsonRpcMessage, ServerResult,
 };
 use serde::Deserialize;
+
+use super::tools;
 
 /// Reads a line.
 ///
 /// # Errors
 /// The SDK's, when it is no message of MCP.
 pub(super) fn read(line: &[u8]) -> serde_json::Result<ClientJsonRpcMessage> {
-    serde_json::from_slice::<Call>(line).map_or_else(|_| serde_json::from_slice(line), |call| Ok(call.into()))
+    match call(line).or_else(|| opening(line)) {
+        Some(message) => Ok(message),
+        None => serde_json::from_slice(line),
+    }
 }
 
-/// A `tools/call` and nothing else: one more member, and what kind of message it is becomes a question for the SDK.
+/// Writes a message, without a newline. The list of tools, which the handler leaves empty, is put in here.
+///
+/// # Errors
+/// When the SDK cannot write it.
+pub(super) fn write(message: &ServerJsonRpcMessage) -> serde_json::Result<Vec<u8>> {
+    /// How the SDK ends an answer with an empty list: a test compares what comes of it.
+    const EMPTY: (&[u8], &[u8]) = (b"\"tools\":", b"[]}}");
+    let mut line = serde_json::to_vec(message)?;
+    let is_list = matches!(
+        message,
+        JsonRpcMessage::Response(JsonRpcResponse { result: ServerResult::ListToolsResult(_), .. })
+    );
+    if is_list && line.ends_with(&[EMPTY.0, EMPTY.1].concat()) {
+        line.truncate(line.len() - EMPTY.1.len());
+        line.reserve_exact(tools::list().len() + 3);
+        line.extend_from_slice(tools::list());
+        line.extend_from_slice(b"}}");
+    }
+    Ok(line)
+}
+
+/// A request and nothing else: one more member, and what kind of message it is becomes a question for the SDK.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Call {
+struct Request<M, P> {
     jsonrpc: JsonRpcVersion2_0,
     id: RequestId,
-    method: CallToolRequestMethod,
-    params: CallToolRequestParams,
+    method: M,
+    params: P,
 }
 
-impl From<Call> for ClientJsonRpcMessage {
-    fn from(call: Call) -> Self {
-        let Call { jsonrpc, id, method, mut params } = call;
-        // The SDK looks for a request's metadata beside its parameters, not in them.
-        let meta = params.meta.take();
-        let mut request = CallToolRequest::new(params);
-        request.method = method;
-        if let Some(meta) = meta {
-            request.extensions.insert(meta);
-        }
-        Self::Request(JsonRpcRequest { jsonrpc, id, request: ClientRequest::CallToolRequest(request) })
+/// The same for the notification that ends a handshake.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Notification {
+    jsonrpc: JsonRpcVersion2_0,
+    method: InitializedNotificationMethod,
+}
+
+fn call(line: &[u8]) -> Option<ClientJsonRpcMessage> {
+    let Request::<CallToolRequestMethod, CallToolRequestParams> { jsonrpc, id, mut params, .. } =
+        serde_json::from_slice(line).ok()?;
+    let meta = params.meta.take();
+    let mut request = CallToolRequest::new(params);
+    request.extensions = beside(meta);
+    Some(asked(jsonrpc, id, ClientRequest::CallToolRequest(request)))
+}
+
+/// What a client says first: its handshake, and the question for the tools.
+fn opening(line: &[u8]) -> Option<ClientJsonRpcMessage> {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow)]
+        method: Cow<'a, str>,
     }
+    match &*serde_json::from_slice::<Head<'_>>(line).ok()?.method {
+        "initialize" => {
+            let Request::<InitializeResultMethod, InitializeRequestParams> {
+                jsonrpc, id, mut params, ..
+            } = serde_json::from_slice(line).ok()?;
+            let meta = params.meta.take();
+            let mut request = InitializeRequest::new(params);
+            request.extensions = beside(meta);
+            Some(asked(jsonrpc, id, ClientRequest::InitializeRequest(request)))
+        }
+        "tools/list" => {
+            let Request::<ListToolsRequestMethod, Option<PaginatedRequestParams>> {
+                jsonrpc,
+                id,
+                method,
+                mut params,
+            } = serde_json::from_slice(line).ok()?;
+            let extensions = beside(params.as_mut().and_then(|params| params.meta.take()));
+            let request = ListToolsRequest { method, params, extensions };
+            Some(asked(jsonrpc, id, ClientRequest::ListToolsRequest(request)))
+        }
+        "notifications/initialized" => {
+            let Notification { jsonrpc, method } = serde_json::from_slice(line).ok()?;
+            let notification = InitializedNotification { method, extensions: Extensions::new() };
+            let notification = ClientNotification::InitializedNotification(notification);
+            Some(JsonRpcMessage::Notification(JsonRpcNotification { jsonrpc, notification }))
+        }
+        _ => None,
+    }
+}
+
+fn asked(jsonrpc: JsonRpcVersion2_0, id: RequestId, request: ClientRequest) -> ClientJsonRpcMessage {
+    JsonRpcMessage::Request(JsonRpcRequest { jsonrpc, id, request })
+}
+
+/// The SDK looks for a request's metadata beside its parameters, not in them.
+fn beside(meta: Option<RequestMetaObject>) -> Extensions {
+    let mut extensions = Extensions::new();
+    if let Some(meta) = meta {
+        extensions.insert(meta);
+    }
+    extensions
 }
 
 #[cfg(test)]
 mod tests {
-    use rmcp::model::{JsonRpcMessage, RequestMetaObject};
+    use rmcp::model::{ListToolsResult, Tool};
 
     use super::*;
 
@@ -54,13 +139,16 @@ mod tests {
 
     /// Everything in a message that can be compared: its printed form, and the metadata, which that leaves out.
     fn all_of(message: Option<&ClientJsonRpcMessage>) -> String {
-        let meta = match message {
-            Some(JsonRpcMessage::Request(JsonRpcRequest {
-                request: ClientRequest::CallToolRequest(call),
-                ..
-            })) => call.extensions.get::<RequestMetaObject>().cloned(),
+        let extensions = match message {
+            Some(JsonRpcMessage::Request(JsonRpcRequest { request, .. })) => match request {
+                ClientRequest::CallToolRequest(request) => Some(&request.extensions),
+                ClientRequest::InitializeRequest(request) => Some(&request.extensions),
+                ClientRequest::ListToolsRequest(request) => Some(&request.extensions),
+                _ => None,
+            },
             _ => None,
         };
+        let meta = extensions.and_then(|extensions| extensions.get::<RequestMetaObject>());
         format!("{message:?} {meta:?}")
     }
 
@@ -81,7 +169,7 @@ mod tests {
                 ),
                 format!(r#"{{"jsonrpc":"2.0","id":2.0,"method":"tools/call","params":{params}}}"#),
             ] {
-                assert!(serde_json::from_str::<Call>(&line).is_ok(), "not at once: {line}");
+                assert!(call(line.as_bytes()).is_some(), "not at once: {line}");
                 assert_eq!(
                     all_of(read(line.as_bytes()).ok().as_ref()),
                     all_of(by_the_sdk(&line).as_ref()),
@@ -92,7 +180,47 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plainly_a_call_is_left_to_the_sdk() {
+    fn the_begin_of_a_session_is_read_as_the_sdk_reads_it() {
+        let client = r#""capabilities":{"roots":{"listChanged":true},"x":{"y":1}},"clientInfo":{"name":"n","version":"1","icons":null}"#;
+        for line in [
+            format!(r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"2025-11-25",{client}}}}}"#),
+            format!(r#"{{"method":"initialize","params":{{"protocolVersion":"1999-01-01",{client},"further":[1],"_meta":{{"a":1}}}},"jsonrpc":"2.0","id":"x"}}"#),
+            format!(r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"2025-11-25",{client},"_meta":null}}}}"#),
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools\u002flist","params":null}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}"#.to_owned(),
+            r#"{"params":{"cursor":"c","_meta":{"progressToken":7},"more":{}},"method":"tools/list","jsonrpc":"2.0","id":1.0}"#.to_owned(),
+            r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned(),
+        ] {
+            assert!(opening(line.as_bytes()).is_some(), "not at once: {line}");
+            let by_the_sdk = by_the_sdk(&line);
+            assert!(by_the_sdk.is_some(), "{line}");
+            assert_eq!(all_of(read(line.as_bytes()).ok().as_ref()), all_of(by_the_sdk.as_ref()), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_tools_is_written_as_the_sdk_writes_it() {
+        let tools = serde_json::from_slice::<Vec<Tool>>(tools::list()).unwrap();
+        assert!(!tools.is_empty());
+        for old in [false, true] {
+            let answer = |tools| {
+                let mut list = ListToolsResult::with_all_items(tools);
+                if old {
+                    list.result_type = None;
+                } else {
+                    list.ttl_ms = Some(1);
+                }
+                let result = ServerResult::ListToolsResult(list);
+                ServerJsonRpcMessage::response(result, RequestId::Number(7))
+            };
+            let whole = serde_json::to_string(&answer(tools.clone())).unwrap();
+            assert_eq!(String::from_utf8(write(&answer(Vec::new())).unwrap()).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn what_is_not_plainly_one_of_them_is_left_to_the_sdk() {
         for line in [
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"},"result":null}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"},"error":{}}"#,
@@ -105,13 +233,21 @@ mod tests {
             r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"x"}}"#,
             r#"{"jsonrpc":"1.0","id":1,"method":"tools/call","params":{"name":"x"}}"#,
             r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"tools/call","params":{"name":"x"}}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":[]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":1}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","result":{}}"#,
+            r#"{"jsonrpc":"2.0","method":"tools/list"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"notifications/initialized"}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/initialized","params":{"_meta":{"a":1}}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
             "[]",
             "{",
         ] {
-            assert!(serde_json::from_str::<Call>(line).is_err(), "{line}");
+            assert!(call(line.as_bytes()).or_else(|| opening(line.as_bytes())).is_none(), "{line}");
             assert_eq!(
                 all_of(read(line.as_bytes()).ok().as_ref()),
                 all_of(by_the_sdk(line).as_ref()),

@@ -209,7 +209,7 @@ impl Transport<RoleServer> for SocketTransport {
         item: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let session = Arc::clone(&self.session);
-        let encoded = self.outward(item).map(|(message, place)| (serde_json::to_vec(&message), place));
+        let encoded = self.outward(item).map(|(message, place)| (message::write(&message), place));
         let others = self.calls.has_open();
         async move {
             let Some((line, place)) = encoded else { return Ok(()) };
