@@ -53,6 +53,7 @@ impl Args {
             Some(Command::Answers(answers)) => answers.json,
             Some(Command::Usage(usage)) => usage.json,
             Some(Command::Config(config)) => config.json,
+            Some(Command::Doctor(doctor)) => doctor.json,
             Some(
                 Command::Daemon { command: DaemonCommand::Status { json } }
                 | Command::Account {
@@ -82,6 +83,7 @@ pub(crate) enum Command {
     Answers(AnswersArgs),
     Usage(UsageArgs),
     Config(ConfigArgs),
+    Doctor(DoctorArgs),
     /// Several logins, the Codex CLI's, and a closer look
     Account {
         #[command(subcommand)]
@@ -245,6 +247,23 @@ pub(crate) struct UsageArgs {
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[command(after_help = help::CONFIG_HELP)]
 pub(crate) struct ConfigArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Look at everything that a question needs, and say the one next step
+///
+/// Programs, folders, disk, socket, daemon, clock, the way to OpenAI, login, models, limits, the plugin in Claude Code. Starts
+/// the daemon when none runs. Asks OpenAI only what uses nothing of your plan.
+///
+/// Exits with 0 when nothing failed, also with warnings; else with the code of the first failure.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+#[command(after_help = help::DOCTOR_HELP)]
+pub(crate) struct DoctorArgs {
+    /// Mend what is safe to mend: permissions of our own files, missing folders, what crashed programs left; never the login
+    #[arg(long)]
+    pub(crate) fix: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,

@@ -14,11 +14,17 @@ const ENDINGS: &[&str] = if cfg!(windows) { &[".exe", ".cmd"] } else { &[""] };
 
 /// The program of this name on PATH.
 pub(crate) fn find(env: &Env, name: &str) -> Option<PathBuf> {
-    let path = env.get_os("PATH")?;
-    std::env::split_paths(path)
-        .filter(|dir| dir.is_absolute())
-        .flat_map(|dir| ENDINGS.iter().map(move |ending| dir.join(format!("{name}{ending}"))))
-        .find(|file| file.is_file())
+    find_all(env, name).next()
+}
+
+/// Every program of this name on PATH, in its order.
+pub(crate) fn find_all(env: &Env, name: &str) -> impl Iterator<Item = PathBuf> {
+    let path = env.get_os("PATH").cloned().unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).filter(|dir| dir.is_absolute()).collect();
+    let files = folders.into_iter().flat_map(move |dir| {
+        ENDINGS.iter().map(move |ending| dir.join(format!("{name}{ending}"))).collect::<Vec<_>>()
+    });
+    files.filter(|file| file.is_file())
 }
 
 /// Runs it to its end and gives its standard output.

@@ -5,6 +5,7 @@ mod answers;
 mod completions;
 mod config;
 mod daemon;
+mod doctor;
 mod login;
 mod logout;
 mod man;
@@ -39,6 +40,7 @@ pub(crate) fn run(context: &mut Context, args: Args) -> Result<Exit, Failure> {
         Some(Command::Answers(answers)) => answers::run(context, answers),
         Some(Command::Usage(usage)) => usage::run(context, usage),
         Some(Command::Config(config)) => config::run(context, config),
+        Some(Command::Doctor(doctor)) => doctor::run(context, doctor),
         Some(Command::Completions(completions)) => completions::run(context, completions),
         Some(Command::Man(man)) => man::run(context, man),
         Some(Command::Account { command }) => account::run(context, command),

@@ -147,7 +147,7 @@ fn cut(text: &str, columns: usize) -> (String, usize) {
 }
 
 /// With line breaks instead of spaces where a line is wider. A word that is wider by itself, a link, stays whole.
-fn folded(text: &str, columns: usize) -> String {
+pub(crate) fn folded(text: &str, columns: usize) -> String {
     let fold = |line: &str| {
         let (mut folded, mut taken) = (String::new(), 0);
         for word in line.split(' ') {

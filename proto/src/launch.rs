@@ -400,6 +400,11 @@ pub fn find_daemon(env: &Env) -> Result<PathBuf, LaunchError> {
     }
 }
 
+/// The daemon that the state folder remembers as the newest installed one, as it was written down: unchecked, and perhaps gone.
+pub fn newest_daemon(env: &Env) -> Option<PathBuf> {
+    newest::remembered(env)
+}
+
 /// Takes leave of daemons that this process started and that have ended since: they stay zombies until their parent
 /// asks. Only for a process that waits for no other children.
 pub fn reap_former_children() {

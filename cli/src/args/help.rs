@@ -75,6 +75,16 @@ config.toml, with the names that are shown:
   [limits]
   drain_ms = 60000";
 
+pub(super) const DOCTOR_HELP: &str = "\
+Examples:
+  codex-oauth doctor
+  codex-oauth doctor --fix
+  codex-oauth doctor --json | jq '.checks[] | select(.status == \"fail\")'
+
+The JSON object has `status` (ok, warn or fail), `first` and `next` (what to see
+to first, and how), and `checks`, each with `id`, `status` (also skip),
+`detail`, `remedy`, `mended` and `durationMs`. docs/DOCTOR.md lists the ids.";
+
 pub(super) const COMPLETIONS_HELP: &str = "\
 Examples:
   codex-oauth completions bash > /etc/bash_completion.d/codex-oauth
@@ -125,6 +135,7 @@ mod tests {
             ANSWERS_HELP,
             USAGE_HELP,
             CONFIG_HELP,
+            DOCTOR_HELP,
             COMPLETIONS_HELP,
             MAN_HELP,
             DAEMON_HELP,

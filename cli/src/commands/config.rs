@@ -73,7 +73,8 @@ fn own(env: &Env) -> Vec<Setting> {
     ]
 }
 
-fn notes(read: &ReadResult, env: &Env) -> Vec<String> {
+/// What is set and not in force.
+pub(super) fn notes(read: &ReadResult, env: &Env) -> Vec<String> {
     let file = read.config_file_note.iter().map(|note| format!("config.toml: {note}"));
     file.chain(read.settings.iter().filter_map(|setting| unheard(setting, env))).collect()
 }

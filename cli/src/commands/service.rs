@@ -121,6 +121,14 @@ fn status(context: &mut Context) -> Result<Exit, Failure> {
     }
 }
 
+/// How an installed service is, in its manager's words or in why it does not work; `None` when none is installed.
+pub(super) fn look(env: &Env) -> Option<Said<String>> {
+    let manager = Manager::of(env);
+    let folder = manager.folder(env).ok()?;
+    let installed = manager.names().iter().any(|name| folder.join(name).exists());
+    installed.then(|| manager.state(env))
+}
+
 /// Who starts programs for a person on this system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manager {

@@ -15,6 +15,7 @@ use codex_oauth_proto::launch::LaunchError;
 use codex_oauth_proto::lock::{Acquired, FileLock};
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 
+pub(super) use self::claude::PLUGIN;
 use self::claude::Unregistered;
 use self::installation::Installation;
 use self::leftovers::Leftovers;

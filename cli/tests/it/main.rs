@@ -10,6 +10,7 @@ mod broken_output;
 mod clean_account;
 mod config;
 mod daemon;
+mod doctor;
 mod exit_codes;
 mod install;
 mod interrupt;

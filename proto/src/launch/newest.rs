@@ -73,6 +73,11 @@ pub(super) fn may_ask(env: &Env) -> bool {
     !asked_lately && write(&file, &Record { asked_at: now, ..record }).is_ok()
 }
 
+/// What is written down.
+pub(super) fn remembered(env: &Env) -> Option<PathBuf> {
+    Some(read(&env.state_dir().ok()?.join(FILE))?.path)
+}
+
 fn file(env: &Env) -> Option<PathBuf> {
     let dir = env.state_dir().ok()?;
     crate::dir::ensure_private(&dir, env.uid).ok()?;

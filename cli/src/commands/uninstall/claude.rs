@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MARKETPLACE: &str = "codex-oauth";
 
 /// The plugin's id: `<plugin>@<marketplace>`.
-const PLUGIN: &str = "codex-oauth@codex-oauth";
+pub(in crate::commands) const PLUGIN: &str = "codex-oauth@codex-oauth";
 
 /// What came of it.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,0 +1,76 @@
+//! What OpenAI answers when it is asked what costs nothing: models and limits.
+
+use std::time::SystemTime;
+
+use codex_oauth_proto::api::account::{OfAccount, RateLimit, RateLimitsParams, RateLimitsRead};
+use codex_oauth_proto::api::model::List;
+use codex_oauth_proto::people::limits::{length, name, used, windows};
+use codex_oauth_proto::people::words::{count, until};
+use codex_oauth_proto::{Client, NextStep, Surface};
+
+use super::report::Finding;
+use crate::exit::Exit;
+
+/// From here on a limit is worth a word (as the `(!)` of `status`).
+const NEARLY_USED_PERCENT: f64 = 80.0;
+
+/// Without a network only this much can be said: the clock is not before the day on which this program was built.
+pub(super) fn clock() -> Finding {
+    let built = std::env::current_exe().and_then(|exe| exe.metadata()).and_then(|found| found.modified());
+    match built {
+        Ok(built) if built > SystemTime::now() => Finding::warn(
+            "the clock of this machine stands before the day on which this program was installed",
+            "set the clock: certificates and tokens are judged by it",
+        ),
+        _ => Finding::ok("not before this program was installed"),
+    }
+}
+
+/// The live list.
+pub(super) fn models(client: &mut Client) -> Finding {
+    match client.call::<List>(&OfAccount { account: None }) {
+        Ok(list) if list.models.is_empty() => Finding::fail(
+            "OpenAI lists no model for this account",
+            NextStep::CheckPlan.render(Surface::Shell),
+            Exit::Failure,
+        ),
+        Ok(list) => {
+            let default = list.default.map_or_else(String::new, |name| format!(", by default {name}"));
+            Finding::ok(format!("{}{default}", count(list.models.len() as u64, "model")))
+        }
+        Err(error) => Finding::error(&error),
+    }
+}
+
+/// What of the plan is used, asked now.
+pub(super) fn limits(client: &mut Client, now: u64) -> Finding {
+    match client.call::<RateLimitsRead>(&RateLimitsParams { refresh: true, account: None }) {
+        Ok(read) => judge(&read.rate_limits, now),
+        Err(error) => Finding::error(&error),
+    }
+}
+
+fn judge(limits: &[RateLimit], now: u64) -> Finding {
+    let step = NextStep::CheckPlan.render(Surface::Shell);
+    let mut findings = Vec::new();
+    let mut fine = Vec::new();
+    for limit in limits {
+        let of = name(limit).map_or_else(String::new, |name| format!("{name}: "));
+        let credits = limit.credits.as_ref().is_some_and(|credits| credits.unlimited || credits.has_credits);
+        for window in windows(limit) {
+            let left = window.resets_at.and_then(|at| until(at, now));
+            let resets = left.as_ref().map_or_else(String::new, |left| format!(", starts anew in {left}"));
+            let text = format!("{of}{} {}{resets}", length(window), used(window));
+            if window.used_percent >= 100.0 && !credits {
+                let wait = left.map_or_else(|| step.clone(), |left| format!("wait {left}, or {step}"));
+                findings.push(Finding::fail(text.clone(), wait, Exit::Limit));
+            } else if window.used_percent >= NEARLY_USED_PERCENT {
+                findings.push(Finding::warn(text.clone(), step.clone()));
+            }
+            fine.push(format!("{of}{} {}", length(window), used(window)));
+        }
+    }
+    let fine =
+        if fine.is_empty() { "OpenAI names none for this account".to_owned() } else { fine.join(" · ") };
+    Finding::worst(findings, fine)
+}

@@ -1,0 +1,109 @@
+//! The login: whether OpenAI accepts it, tried without spending anything, and what became of its tokens.
+
+use codex_oauth_proto::api::account::{
+    History, HistoryEntry, LoginStatus, OfAccount, Read, ReadParams, ReadResult,
+};
+use codex_oauth_proto::people::status::person;
+use codex_oauth_proto::people::words::{count, span, unix_now, until};
+use codex_oauth_proto::{Client, NextStep, Surface};
+
+use super::report::Finding;
+use crate::exit::Exit;
+
+/// How long ago an event still explains a trouble of today.
+const RECENT_SECONDS: u64 = 7 * 86_400;
+
+/// Who is signed in, and whether the backend takes the token (`accounts/check`, WIRE §6, uses nothing of the plan).
+pub(super) fn look(client: &mut Client, account: &mut Option<ReadResult>) -> Finding {
+    let read = match client.call::<Read>(&ReadParams { probe: true, account: None }) {
+        Ok(read) => read,
+        Err(error) => return Finding::error(&error),
+    };
+    let finding = judge(&read, unix_now());
+    *account = Some(read);
+    finding
+}
+
+fn judge(read: &ReadResult, now: u64) -> Finding {
+    let step = |step: NextStep| step.render(Surface::Shell);
+    let who = person(read.account.as_ref());
+    let login = match read.status {
+        LoginStatus::NotAuthenticated => {
+            Finding::fail("nobody is signed in to Codex", step(NextStep::Login), Exit::SignedOut)
+        }
+        LoginStatus::Expired => {
+            let why = read.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
+            Finding::fail(
+                format!("the login of {who} has ended{why}"),
+                step(NextStep::Login),
+                Exit::SignedOut,
+            )
+        }
+        LoginStatus::Unreadable => {
+            let why = read.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
+            let path = read.credential_file.clone();
+            Finding::fail(
+                format!("`{path}` cannot be read{why}"),
+                step(NextStep::FixFile { path }),
+                Exit::Failure,
+            )
+        }
+        LoginStatus::Unknown => Finding::fail(
+            "the daemon names a state that this command does not know",
+            step(NextStep::Upgrade),
+            Exit::Failure,
+        ),
+        LoginStatus::Authenticated | LoginStatus::NeedsRefresh => {
+            match read.probe.as_ref().and_then(|probe| probe.error.as_ref()) {
+                Some(error) => Finding::error(error),
+                None => return Finding::worst(left_behind(read), works(read, &who, now)),
+            }
+        }
+    };
+    Finding::worst(std::iter::once(login).chain(left_behind(read)).collect(), "")
+}
+
+/// What of the Python plugin is still there: it writes the same file without a lock.
+fn left_behind(read: &ReadResult) -> Vec<Finding> {
+    let warn =
+        |left: &String| Finding::warn(left.clone(), "see to that first; docs/MIGRATING.md has the steps");
+    read.leftovers.iter().map(warn).collect()
+}
+
+fn works(read: &ReadResult, who: &str, now: u64) -> String {
+    let token = read
+        .expires_at
+        .and_then(|at| until(at, now))
+        .map_or_else(String::new, |left| format!(" · token {left}"));
+    let waiting = if read.pending_login.is_some() { " · another login waits" } else { "" };
+    format!("{who}{token} · accepted by OpenAI{waiting}")
+}
+
+/// What became of the refresh tokens. Asks nobody.
+pub(super) fn history(client: &mut Client, now: u64) -> Finding {
+    match client.call::<History>(&OfAccount { account: None }) {
+        Ok(history) => judge_history(&history.entries, now),
+        Err(error) => Finding::error(&error),
+    }
+}
+
+fn judge_history(entries: &[HistoryEntry], now: u64) -> Finding {
+    let Some(last) = entries.last() else { return Finding::ok("nothing has happened to the login yet") };
+    let remedy = "run `codex-oauth account history` to see when and by whom";
+    let recent = |entry: &&HistoryEntry| now.saturating_sub(entry.at) < RECENT_SECONDS;
+    let restored = entries.iter().rev().take_while(recent).filter(|entry| entry.event == "restored").count();
+    let mut findings = Vec::new();
+    if matches!(last.event.as_str(), "refused" | "unanswered" | "failed") {
+        let why = last.detail.as_ref().map_or_else(String::new, |detail| format!(": {detail}"));
+        let ago = span(now.saturating_sub(last.at));
+        findings.push(Finding::warn(format!("the last renewal, {ago} ago, was {}{why}", last.event), remedy));
+    }
+    if restored > 0 {
+        let times = count(restored as u64, "time");
+        let detail =
+            format!("another program put the credential file back to an older state, {times} in a week");
+        findings.push(Finding::warn(detail, remedy));
+    }
+    let ago = span(now.saturating_sub(last.at));
+    Finding::worst(findings, format!("last: {} {ago} ago", last.event.replace('_', " ")))
+}
