@@ -184,6 +184,28 @@ fn the_program_is_looked_for_in_four_places_in_order() {
 }
 
 #[test]
+fn the_command_is_found_like_the_server() {
+    let plugin = Plugin::new();
+    let launcher = plugin.path("plugin/bin/codex-oauth");
+    let run = || {
+        let mut command = Command::new("/bin/sh");
+        command.arg(&launcher).env_clear().env("PATH", "/nonexistent").env("HOME", plugin.path("home"));
+        command.args(["-c", "echo $0"]).stdin(Stdio::null());
+        let ran: Ran = command.output().unwrap().into();
+        ran
+    };
+    let missing = run();
+    assert_eq!((missing.code(), missing.stdout.as_str()), (127, ""));
+    assert!(missing.stderr.contains("\nnext: run `sh install.sh`"), "{}", missing.stderr);
+    let places = [plugin.path("plugin/bin/native/codex-oauth"), plugin.path("home/.local/bin/codex-oauth")];
+    for place in &places {
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        symlink("/bin/sh", place).unwrap();
+        assert_eq!(run().stdout.trim_end(), place.display().to_string());
+    }
+}
+
+#[test]
 fn what_cannot_be_executed_is_no_program() {
     let plugin = Plugin::new();
     let folder = plugin.path("data/bin");

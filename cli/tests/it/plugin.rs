@@ -11,6 +11,10 @@ use crate::machine::{files, repository};
 /// How Claude Code names a tool of the server `codex` of the plugin `codex-oauth` (MCP §2).
 const TOOL_PREFIX: &str = "mcp__plugin_codex-oauth_codex__";
 
+/// What a text may run with Claude Code's Bash tool: the plugin's own launcher of the command, with one of its subcommands. Quoted:
+/// its folder may have a space in its name.
+const COMMAND_PREFIX: &str = r#"Bash("${CLAUDE_PLUGIN_ROOT}/bin/codex-oauth" "#;
+
 /// No text of the plugin is half as long; a program is far longer.
 const MAX_FILE_BYTES: usize = 32 * 1024;
 
@@ -43,14 +47,24 @@ fn every_tool_and_argument_that_a_text_names_exists() {
 fn each_text_may_call_exactly_the_tools_that_it_names() {
     let known: Vec<String> = tools().iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect();
     for (name, text) in texts() {
-        let allowed: BTreeSet<&str> = field(&text, "allowed-tools")
-            .split(", ")
+        let (commands, tools): (Vec<&str>, Vec<&str>) =
+            field(&text, "allowed-tools").split(", ").partition(|tool| tool.starts_with("Bash("));
+        let allowed: BTreeSet<&str> = tools
+            .iter()
             .map(|tool| tool.strip_prefix(TOOL_PREFIX).unwrap_or_else(|| panic!("{name}: {tool}")))
             .collect();
         let body = text.splitn(3, "---\n").nth(2).unwrap();
         let named: BTreeSet<&str> =
             known.iter().map(String::as_str).filter(|tool| body.contains(&format!("`{tool}`"))).collect();
         assert_eq!(allowed, named, "{name}");
+        for command in commands {
+            let subcommand = command.strip_prefix(COMMAND_PREFIX).and_then(|rest| rest.strip_suffix(":*)"));
+            let subcommand = subcommand.unwrap_or_else(|| panic!("{name}: {command}"));
+            let named = format!("`{}{subcommand}", COMMAND_PREFIX.trim_start_matches("Bash("));
+            assert!(body.contains(&named), "{name}: {named}");
+            // What only looks, and what mends permissions.
+            assert!(["doctor", "explain"].contains(&subcommand), "{name}: {subcommand}");
+        }
     }
 }
 
@@ -125,7 +139,7 @@ fn texts() -> Vec<(String, String)> {
             (name, std::fs::read_to_string(path).unwrap())
         })
         .collect();
-    assert_eq!(texts.len(), 5);
+    assert_eq!(texts.len(), 6);
     texts
 }
 

@@ -83,7 +83,7 @@ fn writable(path: &Path, variable: &str, env: &Env) -> Finding {
         Ok(()) => Finding::ok(""),
         Err(error) => {
             let detail = format!("you may not write in `{}`: {error}", there.display());
-            let own = env.home.as_ref().is_some_and(|home| there.starts_with(home));
+            let own = system::owner(there) == Some(env.uid);
             let remedy = if own && error.kind() == std::io::ErrorKind::PermissionDenied {
                 format!(
                     "run `chmod u+rwx {}`, or set {variable} to a folder where you may write",
