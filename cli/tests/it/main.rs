@@ -17,6 +17,7 @@ mod interrupt;
 mod launcher;
 mod login;
 mod models;
+mod pains;
 mod plan;
 mod plugin;
 mod query;

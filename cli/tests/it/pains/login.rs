@@ -1,0 +1,153 @@
+//! Pains with the login.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use codex_oauth_rig::{Shim, binary, text_of};
+use fake_openai::{Effect, Endpoint, Identity, RefreshError, Script};
+use serde_json::{Value, json};
+
+use super::house::House;
+use crate::rig::Running;
+
+/// The step after a login that has ended.
+const SIGN_IN: &str = "next: run /codex-oauth:codex-config";
+
+pub(super) fn a_refresh_token_that_another_program_spent() {
+    let house = House::signed_in();
+    house.rig.fake.invalidate_access_tokens();
+    let reused = Effect::refresh_refused(401, RefreshError::Reused);
+    house.rig.fake.script(Script::always(Endpoint::Refresh, reused));
+    house.fails(&["Token expired", "refresh_token_reused", SIGN_IN]);
+    let report = house.doctor_names("login", "fail", &["refresh_token_reused", "codex-oauth login"]);
+    super::house::named(&report, "history", "warn", &["refused", "codex-oauth account history"]);
+    assert!(house.command(&["account", "history"]).stdout.contains("refused"));
+    house.sign_in();
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn a_login_that_was_revoked() {
+    let house = House::signed_in();
+    house.rig.fake.revoke_everything();
+    house.fails(&["Token expired", SIGN_IN]);
+    house.doctor_names("login", "fail", &["codex-oauth login"]);
+    house.sign_in();
+    house.answers();
+    house.is_well();
+}
+
+/// The code in `… and enter the code FAKE-1234`.
+fn code_in(text: &str) -> String {
+    let after = text.split("enter the code ").nth(1).unwrap_or_else(|| panic!("no code in {text}"));
+    after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
+}
+
+pub(super) fn a_machine_without_a_browser() {
+    let house = House::signed_out();
+    house.doctor_names("login", "fail", &["nobody is signed in", "codex-oauth login"]);
+    let ssh = [("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22")];
+    let mut shim = Shim::of(&house.rig.home, &binary("codex-oauth-mcp"), &ssh);
+    shim.initialize();
+    let text = text_of(&shim.request_tool("codex_login", &json!({})));
+    assert!(text.contains("in a browser anywhere"), "{text}");
+    assert!(house.rig.fake.approve_device(&code_in(&text), Identity::default()));
+    let status = text_of(&shim.request_tool("codex_status", &json!({"wait_for_login": true})));
+    assert!(status.starts_with("signed in"), "{status}");
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn ports_that_another_program_has() {
+    let house = House::signed_out();
+    let ports = house.rig.home.env().get("CODEX_OAUTH_CALLBACK_PORTS").unwrap().to_owned();
+    let _squatter: Vec<TcpListener> = ports
+        .split(',')
+        .map(|port| TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap())
+        .collect();
+    let us = format!("({})", std::process::id());
+    house.doctor_names("callback", "warn", &["taken by", &us, "codex-oauth login --device"]);
+    let text = text_of(&house.tool("codex_login", &json!({})));
+    assert!(text.contains("The browser cannot come back here") && text.contains("login --paste"), "{text}");
+    assert_eq!(house.command(&["logout"]).code(), 0);
+    let mut command = house.rig.home.command(&binary("codex-oauth"));
+    let device = command.args(["login", "--device"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let running = Running::start(device);
+    house.rig.fake.wait_for_request(Endpoint::DevicePoll, 1).unwrap();
+    let status = text_of(&house.tool("codex_status", &json!({})));
+    assert!(house.rig.fake.approve_device(&code_in(&status), Identity::default()));
+    assert_eq!(running.finish().code(), 0);
+    house.answers();
+}
+
+pub(super) fn a_workspace_that_is_not_allowed() {
+    let own = Identity::default().account_id;
+    let house =
+        House::signed_out().with_home(|home| home.set("CODEX_OAUTH_WORKSPACE", &own)).starts_a_daemon();
+    let other =
+        Identity { account_id: "99999999-2222-4333-8444-555555555555".to_owned(), ..Identity::default() };
+    house.rig.fake.configure(|behaviour| behaviour.identity = other);
+    let mut shim = Shim::initialized(&house.rig.home);
+    let text = text_of(&shim.request_tool("codex_login", &json!({})));
+    let link = text.lines().find(|line| line.starts_with("http")).unwrap();
+    house.rig.fake.authorize(link).unwrap();
+    house.fails(&["nobody is signed in", SIGN_IN]);
+    house.doctor_names("login", "fail", &["nobody is signed in"]);
+    house.rig.fake.configure(|behaviour| behaviour.identity = Identity::default());
+    house.sign_in();
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn device_codes_that_are_switched_off() {
+    let house = House::signed_out();
+    house.rig.fake.configure(|behaviour| behaviour.device_enabled = false);
+    let ssh = [("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22")];
+    let text = text_of(&house.tool_with(&ssh, "codex_login", &json!({})));
+    assert!(text.contains("No device code: "), "{text}");
+    house.doctor_names("login", "fail", &["nobody is signed in"]);
+    house.sign_in();
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn a_credential_file_that_is_torn() {
+    let house = House::signed_in();
+    let file = house.rig.home.auth_file();
+    write(&file, "{ torn");
+    let path = file.display().to_string();
+    house.fails(&["could not", &path, "next: repair or move away"]);
+    house.doctor_names("login", "fail", &[&path, "repair or move away"]);
+    std::fs::copy(&file, file.with_extension("torn")).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the step that is followed: it was moved away")]
+    std::fs::remove_file(&file).unwrap();
+    house.sign_in();
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn a_login_of_another_machine() {
+    let house = House::signed_in().with_home(|home| home);
+    let file = house.rig.home.auth_file();
+    let mut record: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    record["openai_codex"]["grant"]["machine"] = json!("0123456789abcdef");
+    // So that it has to be renewed, which only the machine that it belongs to may do.
+    house.rig.fake.invalidate_access_tokens();
+    write(&file, &record.to_string());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it did not come along: a copy of the file is what was carried over"
+    )]
+    std::fs::remove_file(file.with_file_name(".auth.json.copy")).unwrap();
+    let house = house.starts_a_daemon();
+    house.fails(&["another machine", SIGN_IN]);
+    house.doctor_names("login", "fail", &["codex-oauth login"]);
+    house.sign_in();
+    house.answers();
+    house.is_well();
+}
+
+fn write(file: &std::path::Path, text: &str) {
+    use std::io::Write as _;
+    std::fs::File::create(file).unwrap().write_all(text.as_bytes()).unwrap();
+}

@@ -1,0 +1,182 @@
+//! Pains with the machine: programs, folders, sockets, disks.
+
+use std::fs::{File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use codex_oauth_proto::BUILD;
+use codex_oauth_rig::{Home, Shim, User, binary};
+use serde_json::json;
+
+use super::house::{House, doctor, named, says};
+
+pub(super) fn a_daemon_program_that_is_not_there() {
+    let house = House::signed_in()
+        .with_home(|home| home.spawning().set("CODEX_OAUTH_DAEMON", "/nonexistent/codex-oauthd"));
+    house.fails(&["could not find `codex-oauthd`", "next: correct CODEX_OAUTH_DAEMON"]);
+    house.doctor_names("programs", "fail", &["/nonexistent/codex-oauthd", "correct CODEX_OAUTH_DAEMON"]);
+    let daemon = binary("codex-oauthd").display().to_string();
+    let house = house.with_home(|home| home.set("CODEX_OAUTH_DAEMON", &daemon));
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn a_socket_that_nobody_listens_at() {
+    // A daemon that is killed leaves its socket.
+    let house = House::signed_in().with_home(Home::spawning);
+    let socket = house.rig.home.endpoint().socket();
+    assert!(socket.exists());
+    let report = house.doctor_names("socket", "warn", &["left", "codex-oauth doctor --fix"]);
+    named(&report, "daemon", "ok", &["started for this"]);
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn a_daemon_that_may_not_be_started() {
+    let house = House::signed_in().with_home(|home| home);
+    house.fails(&["CODEX_OAUTH_NO_SPAWN=1 forbids", "next: unset CODEX_OAUTH_NO_SPAWN"]);
+    house.doctor_names("daemon", "fail", &["CODEX_OAUTH_NO_SPAWN=1", "unset CODEX_OAUTH_NO_SPAWN"]);
+    let house = house.with_home(|home| home.unset("CODEX_OAUTH_NO_SPAWN"));
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn another_credential_store() {
+    let house = House::signed_in();
+    let other = house.rig.home.path().join("other.json").display().to_string();
+    let variables = [("CODEX_OAUTH_AUTH_FILE", other.as_str())];
+    let result = house.tool_with(&variables, "codex_query", &json!({"prompt": "hello"}));
+    says(&result, &[&other, "next: correct CODEX_OAUTH_AUTH_FILE"]);
+    let mut command = house.rig.home.command(&binary("codex-oauth"));
+    let report = doctor(command.envs(variables).arg("doctor"));
+    named(&report, "daemon", "fail", &[&other, "correct CODEX_OAUTH_AUTH_FILE"]);
+    house.answers();
+    house.is_well();
+}
+
+/// A small disk of its own, as long as this lives.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn on(folder: PathBuf) -> Self {
+        std::fs::create_dir_all(&folder).unwrap();
+        let options = ["-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs"];
+        let mounted = Command::new("mount").args(options).arg(&folder).status().unwrap();
+        assert!(mounted.success(), "a disk in memory: run these tests as root");
+        Self(folder)
+    }
+
+    /// Writes a file until nothing fits any more.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.join("filler");
+        let mut file = File::create(&path).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // With a daemon's file open on it, it goes with that daemon.
+        let _gone = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+pub(super) fn a_disk_that_is_full() {
+    let house = House::signed_out();
+    let folder = house.rig.home.auth_file().parent().unwrap().to_owned();
+    let house = house.with_home(|home| home);
+    let disk = Disk::on(folder.clone());
+    let house = house.starts_a_daemon();
+    house.sign_in();
+    house.rig.fake.invalidate_access_tokens();
+    let filler = disk.fill();
+    house.fails(&["No space left on device", "next: "]);
+    house.doctor_names("disk", "fail", &["No space left on device", "free some space on the disk of"]);
+    assert!(house.rig.fake.requests(fake_openai::Endpoint::Refresh).is_empty(), "no token was spent");
+    #[expect(clippy::disallowed_methods, reason = "the step that is followed: space is freed")]
+    std::fs::remove_file(filler).unwrap();
+    house.answers_in_the_end();
+    assert_ne!(house.doctor_names("disk", "warn", &["are free in"])["status"], "fail");
+}
+
+pub(super) fn a_home_that_is_read_only() {
+    let house = House::signed_in().with_home(|home| home.spawning().unset("CODEX_OAUTH_STATE_DIR"));
+    let user = User::make();
+    let home = &house.rig.home;
+    let [daemon, command, shim] =
+        ["codex-oauthd", "codex-oauth", "codex-oauth-mcp"].map(|name| user.program(home, name));
+    user.moves_into(home);
+    let folder = home.path().join("home");
+    let set_mode = |mode| std::fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+    set_mode(0o500);
+    let his = |program: &Path| {
+        let mut command = user.command(home, program);
+        command.env("CODEX_OAUTH_DAEMON", &daemon);
+        command
+    };
+    let ask = || {
+        let mut shim = Shim::start(his(&shim));
+        shim.initialize();
+        shim.request_tool("codex_query", &json!({"prompt": "hello"}))
+    };
+    says(&ask(), &["could not create", "Permission denied", "next: "]);
+    let report = doctor(his(&command).arg("doctor"));
+    let step = format!("chmod u+rwx {}", folder.display());
+    named(&report, "folders", "fail", &["Permission denied", &step]);
+    set_mode(0o700);
+    let answer = ask();
+    assert_ne!(answer["isError"], true, "{answer}");
+    let report = doctor(his(&command).arg("doctor"));
+    assert_ne!(report["status"], "fail", "{report}");
+}
+
+pub(super) fn an_older_daemon() {
+    let house =
+        House::signed_in().with_home(|home| home.set("CODEX_OAUTH_TEST_BUILD", "0.0.1")).starts_a_daemon();
+    let mut newer = house.rig.home.command(&binary("codex-oauth"));
+    newer.env_remove("CODEX_OAUTH_TEST_BUILD");
+    let report = doctor(newer.arg("doctor"));
+    named(&report, "daemon", "warn", &["0.0.1", BUILD, "codex-oauth daemon stop"]);
+    house.answers();
+    assert_eq!(house.command(&["daemon", "stop"]).code(), 0);
+    let house = House { daemon: None, ..house }.with_home(|home| home.unset("CODEX_OAUTH_TEST_BUILD"));
+    let house = house.starts_a_daemon();
+    house.doctor_names("daemon", "ok", &[BUILD]);
+    house.answers();
+}
+
+pub(super) fn two_installations() {
+    let house = House::signed_in();
+    let other = house.rig.home.path().join("opt");
+    std::fs::create_dir(&other).unwrap();
+    for name in ["codex-oauth", "codex-oauthd"] {
+        house.rig.home.script(&other.join(name), &format!("#!/bin/sh\necho '{name} 0.0.9'\n"));
+    }
+    let report = |path: &str| {
+        let mut command: Command = house.rig.home.command(&binary("codex-oauth"));
+        doctor(command.env("PATH", path).arg("doctor"))
+    };
+    let there = other.display().to_string();
+    named(
+        &report(&there),
+        "installs",
+        "warn",
+        &[&format!("0.0.9 in `{there}`"), BUILD, "remove the older one"],
+    );
+    house.answers();
+    named(&report("/usr/bin"), "installs", "ok", &["one installation"]);
+}
+
+pub(super) fn a_setting_that_cannot_be_read() {
+    let house = House::signed_in().with_home(Home::spawning);
+    let file = house.rig.home.path().join("config/config.toml");
+    File::create(&file).unwrap().write_all(b"[limits]\ndrian_ms = 1\n").unwrap();
+    house.fails(&["drian_ms", "next: "]);
+    house.doctor_names("daemon", "fail", &["drian_ms"]);
+    File::create(&file).unwrap().write_all(b"[limits]\ndrain_ms = 1000\n").unwrap();
+    house.answers();
+    house.is_well();
+}
