@@ -5,12 +5,14 @@
 Run in a world (`world.py`).
 """
 
+import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
 
+from anthropic import model_that_runs
 from rows import Rows
 
 # It starts in half a second; `mcp list` waits for each server.
@@ -23,9 +25,9 @@ binary, checkout = sys.argv[1], pathlib.Path(sys.argv[2])
 world = pathlib.Path(os.environ["WORLD"])
 
 
-def run(*arguments, profile="claude"):
+def run(*arguments, profile="claude", **variables):
     """The exit status and all that it said. A profile has settings, servers and plugins of its own."""
-    env = dict(os.environ, CLAUDE_CONFIG_DIR=str(world / profile), DISABLE_AUTOUPDATER="1")
+    env = dict(os.environ, CLAUDE_CONFIG_DIR=str(world / profile), DISABLE_AUTOUPDATER="1", **variables)
     env["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] = "1"
     return execute(env, binary, *arguments)
 
@@ -99,7 +101,38 @@ def server_connects(daemon_after):
     assert daemon("status") == daemon_after
 
 
+def doctor_command():
+    """the plugin's doctor command runs `codex-oauth doctor`, and nothing else without asking"""
+    installed = pathlib.Path(os.environ["HOME"], ".local/bin")
+    installed.mkdir(parents=True, exist_ok=True)
+    shutil.copy(os.environ["CLI"], installed / "codex-oauth")
+    program = f'"{checkout}/plugin/bin/codex-oauth"'
+    allowed = bash_result(f"{program} doctor")
+    assert "programs" in allowed and "next " in allowed, allowed
+    for other in (f"{program} logout", "touch evil"):
+        refused = bash_result(other)
+        assert "approval" in refused, refused
+
+
+def bash_result(command):
+    """What Claude Code answers a model that calls Bash with this command within /codex-oauth:codex-doctor."""
+    with model_that_runs(command) as model:
+        status, said = run(
+            "-p", "/codex-oauth:codex-doctor", profile="plugin", ANTHROPIC_BASE_URL=model.url, ANTHROPIC_API_KEY="FAKE"
+        )
+        assert status == 0, said
+        return json.dumps([block for block in model.seen if block["type"] == "tool_result"])
+
+
 rows = Rows(f"claude code {run('--version')[1].split()[0]}")
-for check in (plugin, marketplace, validator_refuses, connects, plugin_without_program, plugin_with_program):
+for check in (
+    plugin,
+    marketplace,
+    validator_refuses,
+    connects,
+    plugin_without_program,
+    plugin_with_program,
+    doctor_command,
+):
     rows.check(check)
 sys.exit(rows.failed > 0)

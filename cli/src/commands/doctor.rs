@@ -12,6 +12,7 @@ mod disk;
 mod folders;
 mod leftovers;
 mod login;
+mod network;
 mod page;
 mod plugin;
 mod programs;
@@ -23,6 +24,7 @@ mod system;
 use std::time::Instant;
 
 use codex_oauth_proto::Client;
+use codex_oauth_proto::api::probe::Service;
 use codex_oauth_proto::endpoint::Endpoint;
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::people::words;
@@ -33,6 +35,12 @@ use crate::args::DoctorArgs;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+
+/// Checks that only the daemon can carry out.
+const NEED_THE_DAEMON: [&str; 11] = [
+    "settings", "session", "records", "clock", "issuer", "backend", "login", "history", "models", "limits",
+    "callback",
+];
 
 /// Looks at everything. Starts the daemon when none runs: whether it starts is one of the checks.
 pub(crate) fn run(context: &mut Context, args: DoctorArgs) -> Result<Exit, Failure> {
@@ -76,9 +84,7 @@ impl Doctor<'_> {
     /// What only the daemon can tell; it alone has the login and speaks to OpenAI.
     fn through_the_daemon(&mut self, env: &Env, client: Option<Client>) -> Result<(), Failure> {
         let Some(mut client) = client else {
-            for id in [
-                "settings", "session", "records", "clock", "login", "history", "models", "limits", "callback",
-            ] {
+            for id in NEED_THE_DAEMON {
                 self.check(id, |_| Finding::skip("needs the daemon"))?;
             }
             return Ok(());
@@ -87,10 +93,18 @@ impl Doctor<'_> {
         self.check("settings", |_| daemon::settings(env, &mut client, &mut settings))?;
         self.check("session", |_| daemon::session(&client))?;
         self.check("records", |_| daemon::records(&mut client))?;
-        self.check("clock", |_| answers::clock())?;
+        let mut tried = None;
+        self.check("clock", |_| network::clock(tried.insert(network::probe(&mut client))))?;
+        if let Some(tried) = &tried {
+            for (id, service) in [("issuer", Service::Issuer), ("backend", Service::Backend)] {
+                let (finding, took) = network::way(tried, service);
+                self.report.checks.push(Check::new(id, finding, Fixer::new(self.fix), took));
+            }
+        }
+        let reachable = self.report.status_of("backend") != Some(Status::Fail);
         let mut account = None;
-        self.check("login", |_| login::look(&mut client, &mut account))?;
-        let usable = self.report.status_of("login") != Some(Status::Fail);
+        self.check("login", |_| login::look(&mut client, reachable, &mut account))?;
+        let usable = matches!(self.report.status_of("login"), Some(Status::Ok | Status::Warn));
         self.check("history", |_| login::history(&mut client, words::unix_now()))?;
         if usable {
             self.check("models", |_| answers::models(&mut client))?;

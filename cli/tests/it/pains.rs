@@ -7,6 +7,7 @@
 mod house;
 mod login;
 mod machine;
+mod network;
 mod turns;
 
 use std::collections::BTreeSet;
@@ -33,7 +34,8 @@ table! {
     5 login a_machine_without_a_browser
     7 turns an_account_that_does_not_exist
     8 turns a_stream_that_breaks_off
-    10 turns a_block_page_of_cloudflare
+    9 network an_authority_that_nobody_here_trusts
+    10 network a_block_page_of_cloudflare
     12 turns a_parameter_that_the_backend_refuses
     13 login ports_that_another_program_has
     14 turns a_client_that_stops_waiting
@@ -49,6 +51,7 @@ table! {
     23 machine a_home_that_is_read_only
     25 login a_login_of_another_machine
     25 machine another_credential_store
+    0 network a_clock_that_is_wrong
     0 machine an_older_daemon
     0 machine two_installations
     0 machine a_setting_that_cannot_be_read
@@ -57,7 +60,6 @@ table! {
 /// Pains without a stage.
 const OTHERS: &[(u8, &str)] = &[
     (6, "threads are not part of this version: every question stands alone"),
-    (9, "proxies and certificates have a stage of their own: daemon/tests/it, with a real proxy"),
     (11, "a shim ends with its client's pipe, so none can be left behind: client-shim/tests/it/process.rs"),
     (18, "an answer is passed on whole; what Claude Code shows of a long one is its own setting"),
     (19, "nothing is wrong to be found: progress is told in daemon/tests/it/mcp_session.rs"),

@@ -1,7 +1,5 @@
 //! What OpenAI answers when it is asked what costs nothing: models and limits.
 
-use std::time::SystemTime;
-
 use codex_oauth_proto::api::account::{OfAccount, RateLimit, RateLimitsParams, RateLimitsRead};
 use codex_oauth_proto::api::model::List;
 use codex_oauth_proto::people::limits::{length, name, used, windows};
@@ -13,18 +11,6 @@ use crate::exit::Exit;
 
 /// From here on a limit is worth a word (as the `(!)` of `status`).
 const NEARLY_USED_PERCENT: f64 = 80.0;
-
-/// Without a network only this much can be said: the clock is not before the day on which this program was built.
-pub(super) fn clock() -> Finding {
-    let built = std::env::current_exe().and_then(|exe| exe.metadata()).and_then(|found| found.modified());
-    match built {
-        Ok(built) if built > SystemTime::now() => Finding::warn(
-            "the clock of this machine stands before the day on which this program was installed",
-            "set the clock: certificates and tokens are judged by it",
-        ),
-        _ => Finding::ok("not before this program was installed"),
-    }
-}
 
 /// The live list.
 pub(super) fn models(client: &mut Client) -> Finding {

@@ -14,8 +14,9 @@ use crate::exit::Exit;
 const RECENT_SECONDS: u64 = 7 * 86_400;
 
 /// Who is signed in, and whether the backend takes the token (`accounts/check`, WIRE §6, uses nothing of the plan).
-pub(super) fn look(client: &mut Client, account: &mut Option<ReadResult>) -> Finding {
-    let read = match client.call::<Read>(&ReadParams { probe: true, account: None }) {
+/// Not tried where it is known already that the backend is out of reach.
+pub(super) fn look(client: &mut Client, reachable: bool, account: &mut Option<ReadResult>) -> Finding {
+    let read = match client.call::<Read>(&ReadParams { probe: reachable, account: None }) {
         Ok(read) => read,
         Err(error) => return Finding::error(&error),
     };
@@ -56,6 +57,9 @@ fn judge(read: &ReadResult, now: u64) -> Finding {
         LoginStatus::Authenticated | LoginStatus::NeedsRefresh => {
             match read.probe.as_ref().and_then(|probe| probe.error.as_ref()) {
                 Some(error) => Finding::error(error),
+                None if read.probe.is_none() => {
+                    return Finding::skip(format!("{who}; not tried: see `backend`"));
+                }
                 None => return Finding::worst(left_behind(read), works(read, &who, now)),
             }
         }

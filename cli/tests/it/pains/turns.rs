@@ -49,19 +49,6 @@ pub(super) fn a_stream_that_breaks_off() {
     house.answers();
 }
 
-pub(super) fn a_block_page_of_cloudflare() {
-    let house = House::signed_in();
-    for endpoint in [Endpoint::Responses, Endpoint::AccountsCheck, Endpoint::Models, Endpoint::Usage] {
-        house.rig.fake.script(Script::always(endpoint, Effect::cloudflare_blocked()));
-    }
-    house.fails(&["Cloudflare", "next: "]);
-    house.doctor_names("login", "fail", &["Cloudflare"]);
-    // The step is another network, on which there is no such page.
-    house.rig.fake.clear_scripts();
-    house.answers();
-    house.is_well();
-}
-
 pub(super) fn a_parameter_that_the_backend_refuses() {
     let house = House::signed_in();
     let answer = house.tool("codex_query", &json!({"prompt": "hello", "temperature": 0.5}));
