@@ -3,10 +3,10 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 
-use codex_oauth_proto::Nonce;
 use codex_oauth_proto::connect::Session;
 use codex_oauth_proto::line::{Line, LineBuffer};
 use codex_oauth_proto::local::Stream;
+use codex_oauth_proto::version::ANNOUNCES_SENT;
 
 use crate::outbox::Outbox;
 
@@ -31,8 +31,10 @@ impl LinkId {
 pub(crate) struct Link {
     pub(crate) id: LinkId,
     pub(crate) outbox: Outbox,
-    /// The run of the daemon at its other end.
-    pub(crate) run: Nonce,
+    /// Whether the daemon says which requests it sends upstream.
+    pub(crate) announces: bool,
+    /// The connection is over, and everything that came over it is in.
+    pub(crate) ended: bool,
     stream: Stream,
     input: LineBuffer,
     writing: Writing,
@@ -47,15 +49,6 @@ enum Writing {
     Finished,
 }
 
-/// What reading gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Filled {
-    /// Bytes, or nothing for now.
-    Open,
-    /// The connection is over, and everything that came over it is in.
-    Ended,
-}
-
 impl Link {
     /// Takes over a welcomed session.
     pub(crate) fn new(id: LinkId, session: Session) -> io::Result<Self> {
@@ -64,7 +57,8 @@ impl Link {
         Ok(Self {
             id,
             outbox: Outbox::default(),
-            run: welcome.nonce,
+            announces: welcome.protocol >= ANNOUNCES_SENT,
+            ended: false,
             stream,
             input: buffer,
             writing: Writing::Open,
@@ -82,16 +76,13 @@ impl Link {
     }
 
     /// Reads once. The caller pops every line before the next call.
-    pub(crate) fn fill(&mut self, bytes: &mut [u8]) -> Filled {
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
         match self.stream.read(bytes) {
-            Ok(0) => Filled::Ended,
-            Ok(read) => {
-                self.input.push(&bytes[..read]);
-                Filled::Open
-            }
-            Err(error) if would_block(&error) => Filled::Open,
-            // A reset says no more than the end does: the peer is gone.
-            Err(_) => Filled::Ended,
+            Ok(0) => self.ended = true,
+            Ok(read) => self.input.push(&bytes[..read]),
+            Err(error) if would_block(&error) => {}
+            // A reset says no more than the end does: the peer is gone. It comes behind everything that was written.
+            Err(_) => self.ended = true,
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use codex_oauth_proto::Nonce;
 use serde_json::Value;
 
 use crate::head::Params;
@@ -45,8 +44,10 @@ pub(crate) struct Request {
     pub(crate) params: Params,
     /// How many connections it was queued for.
     pub(crate) tries: u32,
-    /// The run of the daemon that it was last sent to, in whole or in part, once that connection was lost.
-    pub(crate) sent_to: Option<Nonce>,
+    /// It was given to a connection that was lost, in whole or in part: daemons may know its number.
+    pub(crate) known: bool,
+    /// It may have been sent upstream: its daemon said so, or does not say such things.
+    pub(crate) sent: bool,
     /// A copy to send again, when that may be done and there is room for it.
     pub(crate) copy: Option<Vec<u8>>,
 }
@@ -54,7 +55,7 @@ pub(crate) struct Request {
 impl Request {
     /// A call that may have been carried out.
     pub(crate) fn is_sent_call(&self) -> bool {
-        self.kind == Kind::Call && self.sent_to.is_some()
+        self.kind == Kind::Call && self.sent
     }
 }
 
@@ -76,10 +77,10 @@ impl Pending {
         (copied + line.len() <= MAX_COPIED_BYTES).then(|| line.to_vec())
     }
 
-    /// The daemon would not know request `n` again: it is not to be sent again.
-    pub(crate) fn forget_copy(&mut self, n: u64) {
+    /// Request `n` is being sent upstream.
+    pub(crate) fn note_sent(&mut self, n: u64) {
         if let Some((_, request)) = self.requests.get_mut(&n) {
-            request.copy = None;
+            request.sent = true;
         }
     }
 

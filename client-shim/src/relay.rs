@@ -140,7 +140,7 @@ impl<C: Connector> Relay<C> {
 
     fn request(&mut self, id: Value, kind: Kind, params: Params, line: Vec<u8>) {
         let copy = (kind != Kind::Listen).then(|| self.pending.copy(&line)).flatten();
-        let request = Request { id, kind, params, tries: 0, sent_to: None, copy };
+        let request = Request { id, kind, params, tries: 0, known: false, sent: false, copy };
         if self.pending.len() >= MAX_PENDING {
             return self.output.push(answer::failure(&request, &answer::too_many_pending(MAX_PENDING)));
         }

@@ -112,6 +112,12 @@ impl LineWriter {
         self.flush().await
     }
 
+    /// As [`Self::write_with_others`]; after this the peer gets the line also if this process dies.
+    pub(crate) async fn write_for_good(&self, line: Vec<u8>) -> io::Result<()> {
+        self.write_with_others(line).await?;
+        tokio::time::timeout(self.stall, listen::settle(&self.stream)).await?
+    }
+
     /// Leaves one line to the next write, or to [`Self::flush`].
     pub(crate) fn queue(&self, mut line: Vec<u8>) {
         line.push(b'\n');
@@ -157,6 +163,11 @@ impl LineWriter {
             }
         }
         Ok(())
+    }
+
+    /// Whether the peer itself has closed the connection, for certain: a pipe of Windows does not tell.
+    pub(crate) fn is_peer_gone(&self) -> bool {
+        cfg!(unix) && listen::hung_up(&self.stream)
     }
 
     /// Returns when the peer has closed both of its sides. A peer that has closed only its sending side still reads.

@@ -222,6 +222,12 @@ pub(crate) fn hung_up(stream: &Stream) -> bool {
 #[expect(clippy::unused_async, reason = "on Windows it waits")]
 pub(crate) async fn deliver(_: &Stream) {}
 
+/// So is what is written, at once.
+#[expect(clippy::unused_async, reason = "on Windows it waits")]
+pub(crate) async fn settle(_: &Stream) -> io::Result<()> {
+    Ok(())
+}
+
 /// Whether a connect finds a listener. One that is too busy to answer is one.
 fn is_listened_at(path: &Path) -> io::Result<bool> {
     let address = SocketAddrUnix::new(path)?;

@@ -23,8 +23,6 @@ pub(crate) struct Session {
     /// Counts connections of this daemon: never used twice, so that an answer meant for an earlier connection cannot
     /// be taken for one of this.
     pub(crate) incarnation: u64,
-    /// When it was welcomed ([`crate::state::now`]).
-    pub(crate) began: i64,
     /// The account that the configuration names for the folder of the client's process.
     pub(crate) account: Option<String>,
     /// What the client said of itself.
@@ -86,10 +84,9 @@ async fn converse(server: Arc<Server>, stream: Arc<Stream>, opening_place: Optio
     }
     let incarnation = server.next_incarnation();
     let role = hello.role;
-    let began = crate::state::now();
     // What the session's tasks log names it, and the turn if it is about one.
     let span = tracing::info_span!("session", n = incarnation);
-    let session = Arc::new(Session { incarnation, began, account, hello, writer, over: over.clone() });
+    let session = Arc::new(Session { incarnation, account, hello, writer, over: over.clone() });
     let dialect = async {
         match role {
             Role::Mcp => {

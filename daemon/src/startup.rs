@@ -237,7 +237,7 @@ fn start(
         user_agent: config.user_agent(),
     };
     let nonce = Nonce::random().map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
-    let state = State::open(config.state_dir.join(DATABASE), nonce.clone())
+    let state = State::open(config.state_dir.join(DATABASE))
         .map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
     let service = CodexService::new(accounts, upstream, ways, config.limits.clone(), shutdown.clone(), state);
     let path = config.endpoint.socket();

@@ -1,8 +1,8 @@
 //! What the daemon remembers beyond its own life: `state.sqlite` in the state folder (DESIGN §8).
 //!
-//! Promises: what was reported as recorded survives the death of this process, not a power cut (WAL, synchronous NORMAL);
-//! the async loop never waits for the disk, which has one thread of its own, fed by a bounded queue and committing what
-//! is queued in one transaction; a database that is full, broken, or of a newer build costs the history, never the service.
+//! Promises: what was committed survives the death of this process, not a power cut (WAL, synchronous NORMAL); no question
+//! waits for the disk, which has one thread of its own, fed by a bounded queue and committing what is queued in one
+//! transaction; a database that is full, broken, or of a newer build costs the history, never the service.
 
 mod database;
 mod schema;
@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use codex_oauth_proto::Nonce;
 use codex_oauth_proto::api::turn::{Completed, Kept};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -22,19 +21,15 @@ use tokio::sync::oneshot;
 use database::Database;
 use worker::{Job, Task};
 
-pub(crate) use turns::{Begin, Begun, Found, Key};
+pub(crate) use turns::Key;
 
-/// Jobs that may wait for the disk. Each running turn has at most two there, and each session's calls at most one more.
+/// Jobs that may wait for the disk. Each running turn has at most one there, and each session's calls at most one more.
 const QUEUE: usize = 1024;
-
-/// How long a turn waits to be recorded before it is asked unrecorded. A commit takes well below a millisecond; a disk
-/// that takes this long hangs.
-const RECORD_WAIT: Duration = Duration::from_secs(2);
 
 /// How long the daemon's end waits for the last commits.
 const LAST_COMMITS: Duration = Duration::from_secs(2);
 
-/// Why something could not be recorded or looked up. The message is for people.
+/// Why something could not be kept or looked up. The message is for people.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct StateError(String);
@@ -47,46 +42,33 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Starts the thread, which opens `path`, or makes it. `run` names this run of the daemon. Never fails for the
-    /// database's sake: see [`Self::fault`].
+    /// Starts the thread, which opens `path`, or makes it. Never fails for the database's sake: see [`Self::fault`].
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(crate) fn open(path: PathBuf, run: Nonce) -> std::io::Result<Self> {
+    pub(crate) fn open(path: PathBuf) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
         let fault = Arc::new(Mutex::new(None));
-        let database = Database::new(path, run, Arc::clone(&fault));
+        let database = Database::new(path, Arc::clone(&fault));
         std::thread::Builder::new().name("state".to_owned()).spawn(move || worker::work(database, &jobs))?;
         Ok(Self { queue, fault })
     }
 
-    /// Why turns are not recorded at the moment, if so.
+    /// Why answers are not kept at the moment, if so.
     pub(crate) fn fault(&self) -> Option<String> {
         self.fault.lock().clone()
     }
 
-    /// Records a turn that is about to be sent. Comes back in bounded time, whatever the disk does.
-    pub(crate) async fn begin(&self, turn: Begin) -> Begun {
-        let begun = self.run(move |db| turns::begin(db, &turn));
-        match tokio::time::timeout(RECORD_WAIT, begun).await {
-            Ok(Ok(begun)) => begun,
-            Ok(Err(_)) => Begun::Unrecorded,
-            Err(_) => {
-                *self.fault.lock() = Some("the disk does not answer".to_owned());
-                Begun::Unrecorded
-            }
-        }
-    }
-
-    /// Keeps how a recorded turn ended. Does not wait; what is asked afterwards sees it.
-    pub(crate) fn end(&self, outcome: Completed) {
+    /// Keeps how a turn ended, which answers the request `key` if an MCP client asked. Does not wait; what is asked afterwards
+    /// sees it.
+    pub(crate) fn end(&self, key: Option<Key>, outcome: Completed) {
         let ended = now();
-        self.post(move |db| turns::end(db, &outcome, ended));
+        self.post(move |db| turns::end(db, key.as_ref(), &outcome, ended));
     }
 
-    /// What became of the request `key`, which was last sent to the daemon's run `to`.
-    pub(crate) async fn find(&self, key: Key, to: Option<Nonce>) -> Result<Found, StateError> {
-        self.run(move |db| turns::find(db, &key, to.as_ref())).await
+    /// How the turn ended that answered the request `key`, if that is kept.
+    pub(crate) async fn find(&self, key: Key) -> Result<Option<Completed>, StateError> {
+        self.run(move |db| turns::find(db, &key)).await
     }
 
     /// The outcome of the turn `id`, if it is kept.

@@ -38,7 +38,7 @@ function canonical(file) {
 function hello() {
   const authFile = process.env.CODEX_OAUTH_AUTH_FILE || path.join(os.homedir(), ".claude/auth.json");
   return {
-    protocol: { min: 1, max: 1 },
+    protocol: { min: 1, max: 2 },
     build: "ask.mjs",
     role: "api",
     pid: process.pid,

@@ -39,7 +39,7 @@ def endpoint():
 def hello():
     auth_file = os.environ.get("CODEX_OAUTH_AUTH_FILE") or os.path.expanduser("~/.claude/auth.json")
     return {
-        "protocol": {"min": 1, "max": 1},
+        "protocol": {"min": 1, "max": 2},
         "build": "ask.py",
         "role": "api",
         "pid": os.getpid(),

@@ -27,7 +27,7 @@ fi
 jq -cn --arg text "$question" --argjson pid "$$" --arg cwd "$PWD" \
   --arg nonce "$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" \
   --arg auth_file "$(readlink -f "${CODEX_OAUTH_AUTH_FILE:-$HOME/.claude/auth.json}")" '
-  {hello: {protocol: {min: 1, max: 1}, build: "ask.sh", role: "api", $pid, $cwd, $nonce, next: 1, $auth_file}},
+  {hello: {protocol: {min: 1, max: 2}, build: "ask.sh", role: "api", $pid, $cwd, $nonce, next: 1, $auth_file}},
   {jsonrpc: "2.0", id: 1, method: "turn/start", params: {input: [{type: "text", $text}]}}' |
   socat -t 3600 - "UNIX-CONNECT:$dir/daemon.sock" |
   jq -nRj --unbuffered '

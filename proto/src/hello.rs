@@ -94,17 +94,22 @@ pub struct Hello {
 }
 
 /// A request that lost its connection before its answer. Sent again, a question joins its turn or gets its kept answer, and
-/// is asked anew only if it was provably never sent upstream.
+/// is asked anew only if it was never sent upstream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resume {
     /// Its number.
     pub n: u64,
     /// Its JSON-RPC id, a string or a number.
     pub id: Value,
-    /// The run of the daemon it was last sent to ([`Welcome::nonce`]). Without it nobody can tell that the request was never
-    /// sent upstream.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<Nonce>,
+    /// Whether it may have been sent upstream: false only when the daemon that had it announces that (version 2) and had
+    /// not, up to the end of the connection.
+    #[serde(default = "unless_told")]
+    pub sent: bool,
+}
+
+/// Of a request of which nothing is said nobody can tell that it was never sent.
+const fn unless_told() -> bool {
+    true
 }
 
 /// The dialect may begin.

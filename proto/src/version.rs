@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 /// The product's version, shown to people. It decides nothing: only [`VersionRange`] does.
 pub const BUILD: &str = env!("CARGO_PKG_VERSION");
 
-/// What this build speaks: once there are two versions, the latest two.
-pub const PROTOCOL: VersionRange = VersionRange { min: ProtocolVersion(1), max: ProtocolVersion(1) };
+/// What this build speaks: the latest two.
+pub const PROTOCOL: VersionRange = VersionRange { min: ProtocolVersion(1), max: ANNOUNCES_SENT };
+
+/// From here on a daemon says `@sent N` to a client of role `mcp` before anything of request `N` goes upstream. Of one that
+/// speaks an older version every request may have been sent.
+pub const ANNOUNCES_SENT: ProtocolVersion = ProtocolVersion(2);
 
 /// [`BUILD`]. A debug build takes another one from `CODEX_OAUTH_TEST_BUILD`, for tests of version skew.
 pub fn build() -> &'static str {

@@ -18,9 +18,8 @@ const MAX_ASKED: usize = 256;
 /// The control line of a daemon that hands over: it answers what it has and takes no new requests.
 const MOVED: &[u8] = b"@moved";
 
-/// The control line of a daemon that is about to carry out request `n` and could not record it: sent again, it would be
-/// carried out again. `@unrecorded N`.
-const UNRECORDED: &[u8] = b"@unrecorded";
+/// The control line of a daemon that is about to send request `N` upstream: `@sent N`.
+const SENT: &[u8] = b"@sent";
 
 impl<C: Connector> Relay<C> {
     /// Takes every whole line that has come over `link`.
@@ -58,10 +57,10 @@ impl<C: Connector> Relay<C> {
         let mut words = line.split(u8::is_ascii_whitespace);
         match words.next() {
             Some(MOVED) => self.moved(link),
-            Some(UNRECORDED) => {
+            Some(SENT) => {
                 let n = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
                 if let Some(n) = n {
-                    self.pending.forget_copy(n);
+                    self.pending.note_sent(n);
                 }
             }
             // Control of a newer daemon.

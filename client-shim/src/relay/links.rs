@@ -10,7 +10,7 @@ use codex_oauth_proto::hello::Resume;
 use super::{Relay, Waiting};
 use crate::answer;
 use crate::connector::{Connector, Opening};
-use crate::link::{Filled, Link, LinkId};
+use crate::link::{Link, LinkId};
 use crate::offline;
 use crate::pending::{Kind, Request};
 
@@ -38,9 +38,11 @@ impl<C: Connector> Relay<C> {
 
     /// Reads once from `link`, and takes what came.
     pub(crate) fn read_link(&mut self, link: LinkId, bytes: &mut [u8]) {
-        let filled = self.link(link).map(|link| link.fill(bytes));
+        if let Some(link) = self.link(link) {
+            link.fill(bytes);
+        }
         self.daemon_lines(link);
-        if filled == Some(Filled::Ended) {
+        if self.link(link).is_some_and(|link| link.ended) {
             self.lost(link);
         }
     }
@@ -131,13 +133,15 @@ impl<C: Connector> Relay<C> {
         for (_, id) in self.asked.extract_if(.., |(on, _)| *on == link) {
             self.output.push(answer::cancelled(&id));
         }
-        let lost_run = lost.run.clone();
+        // What was said of its requests is known only if everything that came was read.
+        let told = lost.announces && lost.ended;
         let mut unsent: BTreeMap<u64, Vec<u8>> = lost.outbox.take_unsent_requests().into_iter().collect();
         let mut again = Vec::new();
         for (n, mut request) in self.pending.take_link(link) {
             let line = unsent.remove(&n);
             if line.is_none() {
-                request.sent_to = Some(lost_run.clone());
+                request.known = true;
+                request.sent |= !told;
             }
             self.again_or_answer(n, request, line, &mut again);
         }
@@ -155,7 +159,7 @@ impl<C: Connector> Relay<C> {
     ) {
         match self.after_loss(&request, unsent) {
             Ok(line) => {
-                again.push(Waiting { sent_as: request.sent_to.is_some().then_some(n), request, line });
+                again.push(Waiting { sent_as: request.known.then_some(n), request, line });
             }
             Err(answer) => self.output.push(answer),
         }
@@ -180,7 +184,7 @@ impl<C: Connector> Relay<C> {
         let resume = batch
             .iter()
             .filter_map(|Waiting { sent_as, request, .. }| {
-                Some(Resume { n: (*sent_as)?, id: request.id.clone(), run: request.sent_to.clone() })
+                Some(Resume { n: (*sent_as)?, id: request.id.clone(), sent: request.sent })
             })
             .collect();
         let first =

@@ -11,7 +11,9 @@ use codex_oauth_mcp::{Connector, End, Limits, Opening, run};
 use codex_oauth_proto::connect::Session;
 use codex_oauth_proto::hello::Welcome;
 use codex_oauth_proto::line::LineBuffer;
-use codex_oauth_proto::{BUILD, ErrorCode, MAX_LINE_BYTES, NextStep, Nonce, PROTOCOL, Retry, WireError};
+use codex_oauth_proto::{
+    BUILD, ErrorCode, MAX_LINE_BYTES, NextStep, Nonce, PROTOCOL, ProtocolVersion, Retry, WireError,
+};
 use serde_json::{Value, json};
 
 /// Everything here happens at once; this is for a loaded machine.
@@ -70,6 +72,11 @@ impl Shim {
         self.plans.send(Plan::Move).unwrap();
     }
 
+    /// Has the daemon of the next connection speak another version.
+    pub(crate) fn speak(&self, version: ProtocolVersion) {
+        self.plans.send(Plan::Speak(version)).unwrap();
+    }
+
     /// Waits until the shim has noticed the end of a connection.
     pub(crate) fn wait_for_loss(&self) {
         self.lost.recv_timeout(PATIENCE).expect("the shim notices the end of the connection");
@@ -102,6 +109,7 @@ impl Shim {
 enum Plan {
     Refuse,
     Move,
+    Speak(ProtocolVersion),
 }
 
 fn refusal() -> WireError {
@@ -118,9 +126,11 @@ struct Scripted {
 impl Connector for Scripted {
     fn open(&mut self, opening: &Opening) -> Result<Session, WireError> {
         let mut buffer = LineBuffer::new(MAX_LINE_BYTES);
+        let mut protocol = PROTOCOL.max;
         match self.planned.try_recv() {
             Ok(Plan::Refuse) => return Err(refusal()),
             Ok(Plan::Move) => buffer.push(b"@moved\n"),
+            Ok(Plan::Speak(version)) => protocol = version,
             Err(_) => {}
         }
         let (mut stream, daemon) = UnixStream::pair().unwrap();
@@ -128,7 +138,7 @@ impl Connector for Scripted {
             stream.write_all(&[first, &b"\n"[..]].concat()).unwrap();
         }
         let welcome = Welcome {
-            protocol: PROTOCOL.max,
+            protocol,
             build: BUILD.to_owned(),
             pid: 1,
             nonce: Nonce::from("daemon"),

@@ -153,7 +153,7 @@ async fn turn_start(api: &ApiSession, id: Option<Value>, given: Value) {
                 api.notify(turn::PROGRESS, &progress).await;
             }
             // Only a client that asks again has to know.
-            TurnEvent::Unrecorded(_) => {}
+            TurnEvent::Sent(_) => {}
             TurnEvent::Ended(outcome) => api.notify(turn::COMPLETED, &outcome.to_api(turn_id.clone())).await,
         }
     }

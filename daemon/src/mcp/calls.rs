@@ -142,7 +142,7 @@ mod tests {
             cwd: String::new(),
             nonce: Nonce::from("n"),
             next,
-            resume: resume.iter().map(|(n, id)| Resume { n: *n, id: (*id).into(), run: None }).collect(),
+            resume: resume.iter().map(|(n, id)| Resume { n: *n, id: (*id).into(), sent: false }).collect(),
             auth_file: String::new(),
             env: std::collections::BTreeMap::new(),
         }

@@ -116,9 +116,9 @@ impl Handler {
         // The transport knows every request by its number.
         let n =
             request_number(&context.id).ok_or_else(|| service::internal("number a request", &context.id))?;
-        let key = Key { nonce: hello.nonce.clone(), n, since: self.session.began };
+        let key = Key { nonce: hello.nonce.clone(), n };
         let (turn, asked_before) = match hello.resume.iter().find(|resumed| resumed.n == n) {
-            Some(resumed) => (service.resume(question.clone(), key, resumed.run.clone()).await?, false),
+            Some(resumed) => (service.resume(question.clone(), key, resumed.sent).await?, false),
             None => service.ask(question.clone(), key).await?,
         };
         let mut outcome = self.follow(turn, &question, n, context).await?;
@@ -169,6 +169,15 @@ impl Handler {
         ))
     }
 
+    /// The connection is lost. Whether its client is gone too, and will not ask by the same number again.
+    fn is_released(&self, turn: &Turn) -> bool {
+        let gone = self.session.writer.is_peer_gone();
+        if gone {
+            self.server.service.release(turn.id());
+        }
+        gone
+    }
+
     /// Waits for a turn's end and shows its progress. When the request is called off the turn is too, unless the client
     /// only stopped waiting.
     async fn follow(
@@ -185,10 +194,13 @@ impl Handler {
                 event = turn.next() => match event {
                     Some(TurnEvent::Delta(_)) => {}
                     Some(TurnEvent::Progress { message, elapsed_ms }) => progress.set(message, elapsed_ms),
-                    Some(TurnEvent::Unrecorded(passed_on)) => {
-                        // A session that is over has nobody to tell, and will ask nobody again.
-                        let _over = self.session.writer.write(format!("@unrecorded {n}").into_bytes()).await;
-                        drop(passed_on);
+                    Some(TurnEvent::Sent(knows)) => {
+                        let told = self.session.writer.write_for_good(format!("@sent {n}").into_bytes()).await;
+                        if told.is_err() && !self.is_released(&turn) {
+                            return Err(service::interrupted());
+                        }
+                        // A turn that was sent before waits for no word.
+                        let _sent_before = knows.send(());
                     }
                     Some(TurnEvent::Ended(outcome)) => {
                         // The client stopped waiting in the same instant: the answer is for whoever asks again.
@@ -207,8 +219,9 @@ impl Handler {
                         Some(Cancellation::Detach) => {
                             self.server.service.abandon(&turn, &self.session.hello.nonce, question);
                         }
-                        // The connection was lost: its client asks by the same number, if at all.
-                        None => {}
+                        None => {
+                            self.is_released(&turn);
+                        }
                     }
                     // The SDK sends no answer to a request that was called off, so this text is for nobody.
                     return Err(service::interrupted());

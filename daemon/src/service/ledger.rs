@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::turn::{Outcome, Question, Turn};
 use super::{CodexService, internal};
-use crate::state::{Found, Key, StateError};
+use crate::state::{Key, StateError};
 
 /// Turns whose clients stopped waiting and may ask again. More than one person's sessions leave behind in the ten minutes
 /// for which an answer is kept.
@@ -38,28 +38,21 @@ impl CodexService {
         self.start_turn(question, Some(key)).map(|turn| (turn, false))
     }
 
-    /// Takes a question once more, whose connection was lost: joins its turn, gives its kept outcome, or asks if it was
-    /// provably never sent. `run`: the run of the daemon that the client last sent it to.
+    /// Takes a question once more, whose connection was lost: joins its turn, gives its kept outcome, or asks it if it was
+    /// never sent. `sent`: whether it may have been, here or by an earlier daemon.
     ///
     /// # Errors
     /// `outcome_unknown`, when it may have been sent and its end is not known; else as [`Self::start_turn`].
-    pub(crate) async fn resume(
-        &self,
-        question: Question,
-        key: Key,
-        run: Option<Nonce>,
-    ) -> Result<Turn, WireError> {
+    pub(crate) async fn resume(&self, question: Question, key: Key, sent: bool) -> Result<Turn, WireError> {
         if let Some(turn) = self.join(&key)? {
             return Ok(turn);
         }
-        match self.inner.state.find(key.clone(), run).await {
-            Ok(Found::Ended(kept)) => Ok(Turn::ended(kept.turn_id.clone(), Outcome::from(*kept))),
-            Ok(Found::Unknown) => Err(outcome_unknown()),
-            // Another session may have been faster while this one looked.
-            Ok(Found::NeverSent) => match self.join(&key)? {
-                Some(turn) => Ok(turn),
-                None => self.start_turn(question, Some(key)),
-            },
+        if !sent {
+            return self.start_turn(question, Some(key));
+        }
+        match self.inner.state.find(key).await {
+            Ok(Some(kept)) => Ok(Turn::ended(kept.turn_id.clone(), Outcome::from(kept))),
+            Ok(None) => Err(outcome_unknown()),
             Err(error) => {
                 tracing::warn!(%error, "could not look a question up");
                 Err(outcome_unknown())
@@ -67,8 +60,9 @@ impl CodexService {
         }
     }
 
-    /// The client stopped waiting for `turn`, and may ask the same again.
+    /// The client stopped waiting for `turn`, and may ask the same again, as another request.
     pub(crate) fn abandon(&self, turn: &Turn, client: &Nonce, question: &Question) {
+        self.release(turn.id());
         let mut abandoned = self.inner.abandoned.lock();
         if abandoned.len() >= MOST_ABANDONED {
             abandoned.pop_front();
@@ -99,7 +93,7 @@ impl CodexService {
         })
     }
 
-    /// Why turns are not recorded at the moment, if so.
+    /// Why answers are not kept at the moment, if so.
     pub(crate) fn ledger_fault(&self) -> Option<String> {
         self.inner.state.fault()
     }
@@ -112,7 +106,7 @@ impl CodexService {
     /// The running turn of this request.
     fn join(&self, key: &Key) -> Result<Option<Turn>, WireError> {
         let running = self.inner.running.lock();
-        let found = running.iter().find(|(_, turn)| turn.key.as_ref().is_some_and(|other| other.names(key)));
+        let found = running.iter().find(|(_, turn)| turn.key.as_ref() == Some(key));
         let joined =
             found.map(|(id, turn)| Ok::<_, WireError>((id.clone(), turn.askers.join()?))).transpose()?;
         drop(running);
@@ -152,7 +146,7 @@ impl CodexService {
 }
 
 /// The question may have been carried out, and nobody knows how it ended.
-pub(super) fn outcome_unknown() -> WireError {
+fn outcome_unknown() -> WireError {
     let message = "could not get the answer: the daemon was lost after the question had been sent";
     WireError::daemon(ErrorCode::OutcomeUnknown, Retry::Unknown, message).next(NextStep::AskAgain)
 }

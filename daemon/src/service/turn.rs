@@ -60,9 +60,9 @@ pub(crate) enum TurnEvent {
     Delta(String),
     /// What it is doing.
     Progress { message: String, elapsed_ms: u64 },
-    /// It is about to be sent, and is not in the ledger: if the daemon dies, nobody knows of it. The turn goes on once this
-    /// is dropped.
-    Unrecorded(oneshot::Sender<()>),
+    /// It is about to be sent. Who might ask again has to know that for good, also if the daemon dies in the next instant; the
+    /// turn goes on once somebody says that he does.
+    Sent(oneshot::Sender<()>),
     /// It has ended; nothing follows.
     Ended(Box<Outcome>),
 }
@@ -75,7 +75,7 @@ impl TurnEvent {
             Self::Progress { message, elapsed_ms } => {
                 Some(Self::Progress { message: message.clone(), elapsed_ms: *elapsed_ms })
             }
-            Self::Unrecorded(_) | Self::Ended(_) => None,
+            Self::Sent(_) | Self::Ended(_) => None,
         }
     }
 }
@@ -186,18 +186,19 @@ impl CodexService {
             .map_err(|error| super::internal("name a turn", &error))?
             .to_string();
         let id = session_id[20..].to_owned();
-        let entry = RunningTurn { key, cancel: CancellationToken::new(), askers: Askers::default() };
+        let (cancel, askers) = (CancellationToken::new(), Askers::default());
+        let events = askers.join()?.ok_or_else(|| super::internal("start a turn", &"it has ended"))?;
         {
             let mut running = self.inner.running.lock();
             if running.len() >= self.inner.limits.turns {
                 return Err(super::overloaded("turns", self.inner.limits.turns));
             }
-            running.insert(id.clone(), entry.clone());
+            let (cancel, askers) = (cancel.clone(), askers.clone());
+            running.insert(id.clone(), RunningTurn { key, cancel, askers });
             self.inner.count.send_replace(running.len());
         }
         let running = Running { inner: Arc::clone(&self.inner), id: id.clone(), session_id };
-        let events = entry.askers.join()?.ok_or_else(|| super::internal("start a turn", &"it has ended"))?;
-        let work = work::work(running, question, entry).instrument(tracing::info_span!("turn", id));
+        let work = work::work(running, question, cancel, askers).instrument(tracing::info_span!("turn", id));
         let _detached = task::spawn(&self.inner.tracker, "turn", work);
         Ok(Turn::running(id, events))
     }
@@ -206,12 +207,19 @@ impl CodexService {
     pub(crate) fn interrupt(&self, id: &str) -> bool {
         self.inner.running.lock().get(id).map(|turn| turn.cancel.cancel()).is_some()
     }
+
+    /// The client will not ask by this turn's number again: it is gone, or has called the request off.
+    pub(crate) fn release(&self, id: &str) {
+        if let Some(turn) = self.inner.running.lock().get_mut(id) {
+            turn.key = None;
+        }
+    }
 }
 
 /// What is known of a running turn.
 #[derive(Clone, Debug)]
 pub(super) struct RunningTurn {
-    /// The request that it answers.
+    /// The request that it answers, while its client may ask again.
     pub(super) key: Option<Key>,
     pub(super) cancel: CancellationToken,
     pub(super) askers: Askers,
@@ -223,6 +231,27 @@ struct Running {
     id: String,
     /// The conversation's name upstream.
     session_id: String,
+}
+
+impl Running {
+    /// The request that the turn answers, if its client may ask again.
+    fn key(&self) -> Option<Key> {
+        self.inner.running.lock().get(&self.id)?.key.clone()
+    }
+
+    /// To be called before the first byte goes upstream: once this is done, whoever may ask again knows that it may have gone. A
+    /// client that cannot be told any more is gone, or asks the next daemon, and then this one must not.
+    ///
+    /// # Errors
+    /// The turn is given up: nobody can join it any more.
+    async fn announce(&self, askers: &Askers) -> Result<(), WireError> {
+        while self.key().is_some() && !askers.tell_sent().await {
+            if askers.close_if_alone() {
+                return Err(super::interrupted());
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Running {

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use codex_oauth_proto::Nonce;
 use codex_oauth_proto::connect::with_causes;
 use parking_lot::Mutex;
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode};
 
 use super::schema::{self, SchemaError};
 use super::worker::Job;
@@ -27,13 +26,9 @@ const CHECKPOINT_EVERY: u32 = 256;
 /// answers that nobody asks for again. An open transaction may go beyond it into the log.
 const CACHE_KIB: u32 = 256;
 
-/// Runs of the daemon that are remembered. A shim asks after a run of seconds ago.
-const RUNS: i64 = 64;
-
 /// The database, whether it can be used or not.
 pub(super) struct Database {
     path: PathBuf,
-    run: Nonce,
     fault: Arc<Mutex<Option<String>>>,
     connection: Option<Connection>,
     /// When the last attempt to open it failed.
@@ -45,15 +40,14 @@ pub(super) struct Database {
 /// What a job works with.
 pub(super) struct Open<'c> {
     pub(super) connection: &'c Connection,
-    pub(super) run: &'c Nonce,
     /// What is kept, as far as this process knows.
     pub(super) kept: &'c mut turns::Totals,
 }
 
 impl Database {
-    pub(super) fn new(path: PathBuf, run: Nonce, fault: Arc<Mutex<Option<String>>>) -> Self {
+    pub(super) fn new(path: PathBuf, fault: Arc<Mutex<Option<String>>>) -> Self {
         let kept = turns::Totals::default();
-        Self { path, run, fault, connection: None, failed: None, kept, transactions: 0 }
+        Self { path, fault, connection: None, failed: None, kept, transactions: 0 }
     }
 
     /// Does `jobs` in one transaction, and tells each what became of it.
@@ -73,7 +67,7 @@ impl Database {
         let broken = first.is_some_and(is_broken);
         let known = std::mem::replace(&mut *self.fault.lock(), fault.clone());
         if let Some(fault) = fault.as_ref().filter(|fault| known.as_ref() != Some(fault)) {
-            tracing::error!("turns are asked without being recorded: {fault}");
+            tracing::error!("answers are not kept: {fault}");
         }
         let own = failures.into_iter().chain(std::iter::repeat_with(|| None));
         for (job, failure) in jobs.into_iter().zip(own) {
@@ -120,12 +114,12 @@ impl Database {
         if self.connection.is_some() {
             return Ok(());
         }
-        let opened = open(&self.path, &self.run).or_else(|error| {
+        let opened = open(&self.path).or_else(|error| {
             if !is_broken(&error) {
                 return Err(error);
             }
             self.set_aside();
-            open(&self.path, &self.run)
+            open(&self.path)
         });
         self.failed = opened.is_err().then(now);
         let (connection, kept) = opened?;
@@ -145,7 +139,7 @@ impl Database {
             return Ok(());
         }
         let before = self.kept;
-        let mut db = Open { connection, run: &self.run, kept: &mut self.kept };
+        let mut db = Open { connection, kept: &mut self.kept };
         // At once for writing: whoever reads first and then writes may find that another process was faster.
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let done = jobs.iter_mut().try_for_each(|job| match job.run(&mut db) {
@@ -197,7 +191,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, FsError> {
     Ok(aside)
 }
 
-fn open(path: &Path, run: &Nonce) -> Result<(Connection, turns::Totals), SchemaError> {
+fn open(path: &Path) -> Result<(Connection, turns::Totals), SchemaError> {
     // The log and its index take over the mode. What is wrong with the place, SQLite says next.
     let _told = fsx::create_durable(path, b"");
     let mut connection = Connection::open(path)?;
@@ -210,14 +204,6 @@ fn open(path: &Path, run: &Nonce) -> Result<(Connection, turns::Totals), SchemaE
     // A negative number is in KiB (https://www.sqlite.org/pragma.html#pragma_cache_size).
     connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
     schema::migrate(&mut connection)?;
-    connection.execute(
-        "INSERT OR IGNORE INTO runs (nonce, began) VALUES (?1, ?2)",
-        params![run.to_string(), now()],
-    )?;
-    connection.execute(
-        "DELETE FROM runs WHERE nonce <> ?1 AND nonce NOT IN (SELECT nonce FROM runs ORDER BY began DESC LIMIT ?2)",
-        params![run.to_string(), RUNS],
-    )?;
     let kept = turns::prune(&connection, now())?;
     Ok((connection, kept))
 }

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 /// Each step leads from the version of its index to the next.
-const STEPS: &[&str] = &["
+pub(super) const STEPS: &[&str] = &["
     -- Runs of the daemon that record every turn before it is sent: of a request sent to one of them and not found in
     -- `turns` it is known that it was never sent upstream.
     CREATE TABLE runs (
@@ -31,6 +31,13 @@ const STEPS: &[&str] = &["
     );
     CREATE INDEX turns_by_request ON turns (nonce, n) WHERE nonce IS NOT NULL;
     CREATE INDEX turns_by_end ON turns (ended) WHERE ended IS NOT NULL;
+", "
+    -- Only outcomes: whether a turn was sent its client is told, and says.
+    DROP TABLE runs;
+    DELETE FROM turns WHERE outcome IS NULL;
+    ALTER TABLE turns DROP COLUMN run;
+    ALTER TABLE turns DROP COLUMN model;
+    ALTER TABLE turns DROP COLUMN began;
 "];
 
 /// Why a database cannot be used.

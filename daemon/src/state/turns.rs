@@ -1,4 +1,4 @@
-//! The ledger: which turns may have been sent, and how they ended. Questions are not in it, only answers.
+//! How turns ended. Questions are not in it, only answers. Whether a turn was sent at all its client knows (`@sent`).
 
 use codex_oauth_proto::Nonce;
 use codex_oauth_proto::api::turn::{Completed, Kept};
@@ -15,12 +15,9 @@ const SLACK_US: i64 = 60 * 1_000_000;
 /// Answers kept at once, in bytes. Beyond it the oldest are let go, until three quarters are left.
 const KEPT_BYTES: i64 = 64 * 1024 * 1024;
 
-/// Turns remembered at once, most of them without an answer: 64 at a time for ten minutes are far fewer unless they fail at
-/// once. Each is some 200 bytes.
+/// Turns remembered at once: 64 at a time for ten minutes are far fewer unless they fail at once. Each is some 200 bytes and
+/// its answer.
 const KEPT_TURNS: i64 = 50_000;
-
-/// A turn without an end is that of a daemon that died. Its shim asks within seconds; this also covers a laptop's sleep.
-const LOST_US: i64 = 24 * 3_600 * 1_000_000;
 
 /// An answer in a list is cut to so many characters.
 const SHOWN: i64 = 200;
@@ -32,54 +29,12 @@ pub(crate) struct Key {
     pub(crate) nonce: Nonce,
     /// Its request, counted from 1.
     pub(crate) n: u64,
-    /// When the session began that the request came over ([`super::now`]).
-    pub(crate) since: i64,
 }
 
 impl Key {
-    /// Whether both are the same request, perhaps on two sessions.
-    pub(crate) fn names(&self, other: &Self) -> bool {
-        (&self.nonce, self.n) == (&other.nonce, other.n)
-    }
-
     fn number(&self) -> i64 {
         i64::try_from(self.n).unwrap_or(i64::MAX)
     }
-}
-
-/// A turn that is about to be sent.
-#[derive(Clone, Debug)]
-pub(crate) struct Begin {
-    /// Its id.
-    pub(crate) id: String,
-    /// What it answers, if an MCP client asked.
-    pub(crate) key: Option<Key>,
-    /// The model that is asked.
-    pub(crate) model: String,
-    /// When ([`super::now`]).
-    pub(crate) at: i64,
-}
-
-/// Whether a turn may be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begun {
-    /// It may, and whoever asks later will know of it.
-    Recorded,
-    /// It may not: the same request was taken over by a later session, here or in another daemon.
-    TakenOver,
-    /// It may, but nobody will know of it.
-    Unrecorded,
-}
-
-/// What became of a request.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Found {
-    /// It was provably never sent upstream.
-    NeverSent,
-    /// It may have been sent; its end is not known, or not kept any more.
-    Unknown,
-    /// It ended so.
-    Ended(Box<Completed>),
 }
 
 /// What is kept.
@@ -98,68 +53,47 @@ impl Totals {
     }
 }
 
-/// Enters a turn, unless a session that began later has entered the same request.
-pub(super) fn begin(db: &mut Open<'_>, turn: &Begin) -> rusqlite::Result<Begun> {
-    let mut enter = db.connection.prepare_cached(
-        "INSERT INTO turns (id, nonce, n, run, model, began) SELECT ?1, ?2, ?3, ?4, ?5, ?6 \
-         WHERE ?2 IS NULL OR NOT EXISTS (SELECT 1 FROM turns WHERE nonce = ?2 AND n = ?3 AND began >= ?7)",
-    )?;
-    let key = turn.key.as_ref();
-    let entered = enter.execute(params![
-        turn.id,
-        key.map(|key| key.nonce.to_string()),
-        key.map(Key::number),
-        db.run.to_string(),
-        turn.model,
-        turn.at,
-        key.map(|key| key.since),
-    ])?;
-    db.kept.turns += i64::try_from(entered).unwrap_or_default();
-    Ok(if entered == 1 { Begun::Recorded } else { Begun::TakenOver })
-}
-
-/// Keeps the outcome of a turn that was entered.
-pub(super) fn end(db: &mut Open<'_>, outcome: &Completed, at: i64) -> rusqlite::Result<()> {
+/// Keeps the outcome of a turn, which answers the request `key` if an MCP client asked.
+pub(super) fn end(
+    db: &mut Open<'_>,
+    key: Option<&Key>,
+    outcome: &Completed,
+    at: i64,
+) -> rusqlite::Result<()> {
     let rest = Completed { answer: None, ..outcome.clone() };
     let rest = serde_json::to_string(&rest)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let bytes = outcome.answer.as_ref().map_or(0, String::len) + rest.len();
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    let kept = db
-        .connection
-        .prepare_cached("UPDATE turns SET ended = ?2, answer = ?3, outcome = ?4, bytes = ?5 WHERE id = ?1")?
-        .execute(params![outcome.turn_id, at, outcome.answer, rest, bytes])?;
-    if kept == 1 {
-        db.kept.bytes += bytes;
-        db.kept.due = db.kept.due.or(Some(at + KEPT_US + SLACK_US));
-    }
+    let nonce = key.map(|key| key.nonce.to_string());
+    db.connection
+        .prepare_cached(
+            "INSERT INTO turns (id, nonce, n, ended, answer, outcome, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![outcome.turn_id, nonce, key.map(Key::number), at, outcome.answer, rest, bytes])?;
+    db.kept.turns += 1;
+    db.kept.bytes += bytes;
+    db.kept.due = db.kept.due.or(Some(at + KEPT_US + SLACK_US));
     Ok(())
 }
 
-/// What became of a request that was sent to the daemon's run `to`.
-pub(super) fn find(db: &Open<'_>, key: &Key, to: Option<&Nonce>) -> rusqlite::Result<Found> {
+/// How the turn ended that answered a request, if that is kept.
+pub(super) fn find(db: &Open<'_>, key: &Key) -> rusqlite::Result<Option<Completed>> {
     let found = db
         .connection
-        .prepare_cached("SELECT ended, answer, outcome FROM turns WHERE nonce = ?1 AND n = ?2 ORDER BY began DESC LIMIT 1")?
-        .query_row(params![key.nonce.to_string(), key.number()], |row| {
-            let ended = row.get::<_, Option<String>>(2)?.is_some();
-            ended.then(|| kept(row)).transpose()
-        })
+        .prepare_cached(
+            "SELECT ended, answer, outcome FROM turns WHERE nonce = ?1 AND n = ?2 \
+             ORDER BY ended DESC LIMIT 1",
+        )?
+        .query_row(params![key.nonce.to_string(), key.number()], kept)
         .optional()?;
-    if let Some(found) = found {
-        return Ok(found.map_or(Found::Unknown, |kept| Found::Ended(Box::new(kept.outcome))));
-    }
-    let recorded = db
-        .connection
-        .prepare_cached("SELECT 1 FROM runs WHERE nonce = ?1")?
-        .exists(params![to.map(ToString::to_string)])?;
-    Ok(if recorded { Found::NeverSent } else { Found::Unknown })
+    Ok(found.map(|kept| kept.outcome))
 }
 
 /// The outcome of one turn, if it is kept.
 pub(super) fn outcome(db: &Open<'_>, id: &str) -> rusqlite::Result<Option<Kept>> {
     db.connection
-        .prepare_cached("SELECT ended, answer, outcome FROM turns WHERE id = ?1 AND outcome IS NOT NULL")?
+        .prepare_cached("SELECT ended, answer, outcome FROM turns WHERE id = ?1")?
         .query_row(params![id], kept)
         .optional()
 }
@@ -171,7 +105,7 @@ pub(super) fn outcomes(db: &Open<'_>) -> rusqlite::Result<Vec<Kept>> {
     db.connection
         .prepare_cached(
             "SELECT ended, substr(answer, 1, ?1), outcome FROM turns \
-             WHERE outcome IS NOT NULL ORDER BY ended DESC LIMIT ?2",
+             ORDER BY ended DESC LIMIT ?2",
         )?
         .query_map(params![SHOWN, MOST], kept)?
         .collect()
@@ -180,19 +114,17 @@ pub(super) fn outcomes(db: &Open<'_>) -> rusqlite::Result<Vec<Kept>> {
 /// Removes what is older than it may be, then the oldest answers until the rest fits. What is left.
 pub(super) fn prune(connection: &Connection, now: i64) -> rusqlite::Result<Totals> {
     connection.execute("DELETE FROM turns WHERE ended <= ?1", params![now - KEPT_US])?;
-    connection.execute("DELETE FROM turns WHERE ended IS NULL AND began <= ?1", params![now - LOST_US])?;
     let bytes: i64 =
         connection.query_row("SELECT coalesce(sum(bytes), 0) FROM turns", [], |row| row.get(0))?;
     connection.execute(
-        "UPDATE turns SET answer = NULL, outcome = NULL, bytes = 0 WHERE id IN ( \
-             SELECT id FROM (SELECT id, sum(bytes) OVER (ORDER BY ended DESC, id) AS total FROM turns \
-                 WHERE ended IS NOT NULL AND bytes > 0) \
+        "DELETE FROM turns WHERE id IN ( \
+             SELECT id FROM (SELECT id, sum(bytes) OVER (ORDER BY ended DESC, id) AS total FROM turns) \
              WHERE total > ?1)",
         params![if bytes > KEPT_BYTES { KEPT_BYTES * 3 / 4 } else { KEPT_BYTES }],
     )?;
     connection.execute(
         "DELETE FROM turns WHERE id IN ( \
-             SELECT id FROM turns WHERE ended IS NOT NULL ORDER BY ended DESC, id LIMIT -1 OFFSET ?1)",
+             SELECT id FROM turns ORDER BY ended DESC, id LIMIT -1 OFFSET ?1)",
         params![KEPT_TURNS * 3 / 4],
     )?;
     connection.query_row("SELECT coalesce(sum(bytes), 0), count(*), min(ended) FROM turns", [], |row| {

@@ -158,7 +158,16 @@ pub(crate) const fn hung_up(_: &Stream) -> bool {
 
 /// Waits until the peer has read what was written, or has gone.
 pub(crate) async fn deliver(stream: &Stream) {
-    let Stream::NamedPipe(pipe) = stream;
     // A peer that does not read loses the rest.
-    let _unread = tokio::time::timeout(DELIVERY, pipe.inner().flush()).await;
+    let _unread = tokio::time::timeout(DELIVERY, settle(stream)).await;
+}
+
+/// Waits until the peer has read what was written. The runtime writes behind our back, and what lies in a pipe may end with our
+/// end of it.
+///
+/// # Errors
+/// When the peer has gone.
+pub(crate) async fn settle(stream: &Stream) -> io::Result<()> {
+    let Stream::NamedPipe(pipe) = stream;
+    pipe.inner().flush().await
 }

@@ -60,13 +60,13 @@ fn after_the_line_was_read() {
 }
 
 #[test]
-fn before_the_turn_is_recorded() {
-    killed(At::Own("recording"), Gets::Answer, 1);
+fn before_the_shim_is_told_that_the_turn_is_sent() {
+    killed(At::Own("announcing"), Gets::Answer, 1);
 }
 
 #[test]
-fn after_the_turn_was_recorded_and_before_it_is_sent() {
-    killed(At::Own("recorded"), Gets::Unknown, 0);
+fn after_the_shim_was_told_and_before_the_turn_is_sent() {
+    killed(At::Own("announced"), Gets::Unknown, 0);
 }
 
 #[test]

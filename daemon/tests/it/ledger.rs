@@ -6,8 +6,8 @@ use codex_oauth_rig::{Lines, Rig, Shim, binary, eventually, text_of};
 use fake_openai::{Effect, Endpoint, Entry};
 use serde_json::{Value, json};
 
-/// A session of one client, with requests that an earlier one of it left unanswered. The run of the daemon comes with it.
-fn session(rig: &Rig, nonce: &str, next: u64, resume: &Value) -> (Lines, Value) {
+/// A session of one client, with requests that an earlier one of it left unanswered.
+fn session(rig: &Rig, nonce: &str, next: u64, resume: &Value) -> Lines {
     let mut lines = Lines::connect(&rig.home);
     let mut hello = Lines::hello(&rig.home, Role::Mcp);
     let fields = hello["hello"].as_object_mut().unwrap();
@@ -18,13 +18,12 @@ fn session(rig: &Rig, nonce: &str, next: u64, resume: &Value) -> (Lines, Value) 
     ]);
     lines.send(&hello);
     let welcome = lines.receive().unwrap();
-    let run = welcome["welcome"]["nonce"].clone();
-    assert!(run.is_string(), "{welcome}");
+    assert!(welcome["welcome"].is_object(), "{welcome}");
     let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}});
     lines.send(&json!({"jsonrpc": "2.0", "id": "init", "method": "initialize", "params": params}));
     lines.answer(&json!("init"));
     lines.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
-    (lines, run)
+    lines
 }
 
 fn ask(lines: &mut Lines, prompt: &str) {
@@ -40,38 +39,80 @@ fn a_running_turn_is_joined_an_ended_one_gives_its_answer_and_an_unlisted_reques
     let rig = Rig::new();
     let _daemon = rig.signed_in();
     rig.fake.next(Endpoint::Responses, Effect::hold_after(4, "gate"));
-    let (mut first, run) = session(&rig, "client", 1, &json!([]));
+    let mut first = session(&rig, "client", 1, &json!([]));
     ask(&mut first, "paid for once");
     rig.fake.wait_for(|entries| streaming(entries, 1)).unwrap();
     drop(first);
     // `initialize` was its first request, the question its second.
-    let listed = json!([{"n": 2, "id": "q", "run": run}]);
-    let (mut joined, _) = session(&rig, "client", 3, &listed);
+    let listed = json!([{"n": 2, "id": "q", "sent": true}]);
+    let mut joined = session(&rig, "client", 3, &listed);
     ask(&mut joined, "paid for once");
     // The same number without being listed is a new request of another session that counts from 1.
-    let (mut other, _) = session(&rig, "client", 1, &json!([]));
+    let mut other = session(&rig, "client", 1, &json!([]));
     ask(&mut other, "another");
     assert!(text_of(&other.answer(&json!("q"))["result"]).contains("another"));
     rig.fake.release("gate");
     assert!(text_of(&joined.answer(&json!("q"))["result"]).contains("paid for once"));
     assert_eq!(rig.fake.requests(Endpoint::Responses).len(), 2);
 
-    let (mut first, run) = session(&rig, "later", 1, &json!([]));
+    let mut first = session(&rig, "later", 1, &json!([]));
     ask(&mut first, "kept");
     assert!(text_of(&first.answer(&json!("q"))["result"]).contains("kept"));
     for _ in 0..2 {
-        let (mut again, _) = session(&rig, "later", 3, &json!([{"n": 2, "id": "q", "run": run}]));
+        let mut again = session(&rig, "later", 3, &json!([{"n": 2, "id": "q", "sent": true}]));
         ask(&mut again, "kept");
         assert!(text_of(&again.answer(&json!("q"))["result"]).contains("kept"));
     }
     assert_eq!(rig.fake.requests(Endpoint::Responses).len(), 3);
-    // Nobody vouches for a daemon that this one does not know.
-    for resume in [json!([{"n": 9, "id": "q", "run": "unknown"}]), json!([{"n": 9, "id": "q"}])] {
-        let (mut lost, _) = session(&rig, "later", 10, &resume);
+    // Of what may have been sent nobody knows the end; so it is with a client that does not say.
+    for resume in [json!([{"n": 9, "id": "q", "sent": true}]), json!([{"n": 9, "id": "q"}])] {
+        let mut lost = session(&rig, "later", 10, &resume);
         ask(&mut lost, "lost");
         assert!(text_of(&lost.answer(&json!("q"))["result"]).contains("may have been charged"));
     }
     assert_eq!(rig.fake.requests(Endpoint::Responses).len(), 3);
+    let mut unsent = session(&rig, "later", 12, &json!([{"n": 11, "id": "q", "sent": false}]));
+    ask(&mut unsent, "never sent");
+    assert!(text_of(&unsent.answer(&json!("q"))["result"]).contains("never sent"));
+    assert_eq!(rig.fake.requests(Endpoint::Responses).len(), 4);
+}
+
+#[test]
+fn before_anything_goes_upstream_the_client_is_told_and_so_is_whoever_joins() {
+    let rig = Rig::new();
+    let _daemon = rig.signed_in();
+    rig.fake.next(Endpoint::Models, Effect::hold("models"));
+    let mut first = session(&rig, "client", 1, &json!([]));
+    ask(&mut first, "told");
+    rig.fake.wait_for_request(Endpoint::Models, 1).unwrap();
+    rig.fake.next(Endpoint::Responses, Effect::hold("answer"));
+    rig.fake.release("models");
+    assert_eq!(first.receive_text().as_deref(), Some("@sent 2\n"));
+    rig.fake.wait_for_request(Endpoint::Responses, 1).unwrap();
+    drop(first);
+    let mut joined = session(&rig, "client", 3, &json!([{"n": 2, "id": "q", "sent": true}]));
+    ask(&mut joined, "told");
+    assert_eq!(joined.receive_text().as_deref(), Some("@sent 2\n"));
+    rig.fake.release("answer");
+    assert!(text_of(&joined.answer(&json!("q"))["result"]).contains("told"));
+    assert_eq!(rig.fake.requests(Endpoint::Responses).len(), 1);
+}
+
+#[test]
+fn a_client_that_is_gone_before_its_question_is_sent_gets_its_answer_kept() {
+    let rig = Rig::new();
+    let _daemon = rig.signed_in();
+    rig.fake.next(Endpoint::Models, Effect::hold("models"));
+    let mut gone = session(&rig, "client", 1, &json!([]));
+    ask(&mut gone, "nobody waits");
+    rig.fake.wait_for_request(Endpoint::Models, 1).unwrap();
+    drop(gone);
+    rig.fake.release("models");
+    let mut api = rig.api();
+    eventually("its answer is kept", || {
+        let kept = api.call::<turn::List>(&Empty {}).unwrap().turns;
+        kept.iter().any(|kept| kept.outcome.answer.as_ref().is_some_and(|text| text.contains("nobody waits")))
+    });
 }
 
 #[test]
@@ -143,7 +184,7 @@ fn the_answer_of_a_dead_shim_is_kept_and_shown_also_by_the_next_daemon() {
 }
 
 #[test]
-fn a_turn_that_cannot_be_recorded_is_asked_and_after_a_loss_it_is_not_asked_again() {
+fn a_turn_whose_answer_cannot_be_kept_is_asked_and_after_a_loss_it_is_not_asked_again() {
     let rig = Rig::new();
     let state = rig.home.path().join("state/state.sqlite");
     std::fs::create_dir_all(&state).unwrap();
@@ -156,16 +197,9 @@ fn a_turn_that_cannot_be_recorded_is_asked_and_after_a_loss_it_is_not_asked_agai
     shim.call(&json!("status"), "codex_status", &json!({}));
     let status = text_of(&shim.answer(&json!("status"))["result"]);
     assert!(status.contains("answers are not kept") && status.contains("state.sqlite"), "{status}");
-    // A client that could ask again is told before the question is sent.
-    rig.fake.next(Endpoint::Responses, Effect::hold("told"));
-    let (mut lines, _) = session(&rig, "client", 1, &json!([]));
-    ask(&mut lines, "told");
-    assert_eq!(lines.receive_text().as_deref(), Some("@unrecorded 2\n"));
-    rig.fake.release("told");
-    assert!(text_of(&lines.answer(&json!("q"))["result"]).contains("told"));
     rig.fake.next(Endpoint::Responses, Effect::hold_after(4, "gate"));
     shim.call(&json!("lost"), "codex_query", &json!({"prompt": "lost"}));
-    rig.fake.wait_for(|entries| streaming(entries, 3)).unwrap();
+    rig.fake.wait_for(|entries| streaming(entries, 2)).unwrap();
     daemon.kill();
     // With room again, the next daemon could know nothing of it.
     std::fs::remove_dir(&state).unwrap();
@@ -173,5 +207,5 @@ fn a_turn_that_cannot_be_recorded_is_asked_and_after_a_loss_it_is_not_asked_agai
     assert!(text_of(&shim.answer(&json!("lost"))["result"]).contains("may have been charged"));
     shim.call(&json!("after"), "codex_query", &json!({"prompt": "after"}));
     assert!(text_of(&shim.answer(&json!("after"))["result"]).contains("after"));
-    assert_eq!(rig.fake.requests(Endpoint::Responses).len(), 4);
+    assert_eq!(rig.fake.requests(Endpoint::Responses).len(), 3);
 }

@@ -48,7 +48,7 @@ pub struct StatusResult {
     pub backend: String,
     /// Bytes of memory that are this process's own share (PSS); `null` where the system does not tell.
     pub pss_bytes: Option<u64>,
-    /// Why turns are not recorded at the moment, if so: they are asked, and one that a crash interrupts is lost.
+    /// Why answers are not kept at the moment, if so: questions are answered all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger_fault: Option<String>,
     /// Open descriptors; `null` where the system does not tell.

@@ -78,7 +78,7 @@ pub(crate) fn all() -> Vec<Sample> {
 
 fn openings() -> Vec<Sample> {
     let hello = Hello {
-        protocol: versions(1, 1),
+        protocol: versions(1, 2),
         build: "0.1.0".to_owned(),
         role: Role::Mcp,
         pid: 4711,
@@ -86,15 +86,15 @@ fn openings() -> Vec<Sample> {
         nonce: nonce(),
         next: 9,
         resume: vec![
-            Resume { n: 7, id: json!(3), run: Some(nonce()) },
-            Resume { n: 8, id: json!("eight"), run: None },
+            Resume { n: 7, id: json!(3), sent: true },
+            Resume { n: 8, id: json!("eight"), sent: false },
         ],
         auth_file: "/home/ada/.claude/auth.json".to_owned(),
         env: [("DISPLAY", ":0"), ("TZ", "Europe/Berlin")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
     };
     let minimal = Hello { role: Role::Api, next: 1, resume: Vec::new(), env: [].into(), ..hello.clone() };
     let welcome = Welcome {
-        protocol: ProtocolVersion(1),
+        protocol: ProtocolVersion(2),
         build: "0.1.0".to_owned(),
         pid: 4242,
         nonce: nonce(),
@@ -105,7 +105,7 @@ fn openings() -> Vec<Sample> {
         ErrorCode::UnsupportedVersion,
         "could not open a session: client 9.0.0 and daemon 0.1.0 have no protocol version in common (the daemon is older)",
     );
-    let refusal = Refusal { protocol: versions(1, 1), error: error.next(NextStep::Upgrade) };
+    let refusal = Refusal { protocol: versions(1, 2), error: error.next(NextStep::Upgrade) };
     let client = |name: &str, opening: ClientOpening| match opening {
         ClientOpening::Hello(_) => sample(&format!("hello{name}"), opening),
         ClientOpening::HandOver(_) => sample(&format!("hand_over{name}"), opening),

@@ -22,10 +22,10 @@ pub(crate) struct Askers(Arc<Mutex<Listeners>>);
 #[derive(Debug, Default)]
 struct Listeners {
     senders: Vec<mpsc::Sender<TurnEvent>>,
-    /// The turn has ended; whoever comes now finds its outcome in the ledger.
+    /// The turn has ended; whoever comes now finds its outcome, if it was sent.
     ended: bool,
-    /// The turn is not in the ledger; whoever comes later has to know that too.
-    unrecorded: bool,
+    /// The turn is being sent; whoever comes later has to know that too.
+    sent: bool,
 }
 
 impl Askers {
@@ -43,9 +43,9 @@ impl Askers {
             return Err(crate::service::overloaded("listeners of this turn", MOST));
         }
         let (sender, events) = mpsc::channel(EVENTS);
-        if listeners.unrecorded {
+        if listeners.sent {
             // The channel is new, so there is room.
-            let _told = sender.try_send(TurnEvent::Unrecorded(oneshot::channel().0));
+            let _told = sender.try_send(TurnEvent::Sent(oneshot::channel().0));
         }
         listeners.senders.push(sender);
         drop(listeners);
@@ -68,17 +68,27 @@ impl Askers {
         let _gone = last.send(event).await;
     }
 
-    /// Tells everybody that the turn is not recorded, and waits until they have passed it on.
-    pub(super) async fn tell_unrecorded(&self) {
-        self.0.lock().unrecorded = true;
-        let senders = self.0.lock().senders.clone();
+    /// Tells everybody that the turn is about to be sent, and waits until they know it. False: nobody does.
+    pub(super) async fn tell_sent(&self) -> bool {
+        let senders = {
+            let mut listeners = self.0.lock();
+            listeners.sent = true;
+            listeners.senders.clone()
+        };
+        let mut told = false;
         for sender in senders {
-            let (passed_on, wait) = oneshot::channel();
-            if sender.send(TurnEvent::Unrecorded(passed_on)).await.is_ok() {
-                // It answers by dropping its end.
-                let _passed_on = wait.await;
-            }
+            let (knows, wait) = oneshot::channel();
+            told |= sender.send(TurnEvent::Sent(knows)).await.is_ok() && wait.await.is_ok();
         }
+        told
+    }
+
+    /// Lets nobody join any more, unless somebody listens.
+    pub(super) fn close_if_alone(&self) -> bool {
+        let mut listeners = self.0.lock();
+        listeners.senders.retain(|sender| !sender.is_closed());
+        listeners.ended = listeners.senders.is_empty();
+        listeners.ended
     }
 
     /// The last word. Nobody can join after this.
@@ -91,5 +101,42 @@ impl Askers {
         for sender in senders {
             let _gone = sender.send(TurnEvent::Ended(Box::new(outcome.clone()))).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_turn_is_sent_once_somebody_knows_and_whoever_comes_later_is_told() {
+        let askers = Askers::default();
+        let mut events = askers.join().unwrap().unwrap();
+        let deaf = askers.join().unwrap().unwrap();
+        drop(deaf);
+        let (told, ()) = tokio::join!(askers.tell_sent(), async {
+            let Some(TurnEvent::Sent(knows)) = events.recv().await else { panic!("it is told") };
+            knows.send(()).unwrap();
+        });
+        assert!(told && !askers.close_if_alone());
+        let mut late = askers.join().unwrap().unwrap();
+        assert!(matches!(late.recv().await, Some(TurnEvent::Sent(_))));
+    }
+
+    #[tokio::test]
+    async fn a_turn_of_which_nobody_can_be_told_is_given_up_unless_somebody_joins_in_time() {
+        let askers = Askers::default();
+        let mut lost = askers.join().unwrap().unwrap();
+        // Its session is over: the word cannot be passed on.
+        let (told, ()) = tokio::join!(askers.tell_sent(), async {
+            drop(lost.recv().await);
+            drop(lost);
+        });
+        assert!(!told);
+        let joined = askers.join().unwrap().unwrap();
+        assert!(!askers.close_if_alone());
+        drop(joined);
+        assert!(askers.close_if_alone());
+        assert!(askers.join().unwrap().is_none(), "whoever asks again is not given a turn that is not sent");
     }
 }

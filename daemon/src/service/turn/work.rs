@@ -3,17 +3,17 @@
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
 
-use super::askers::EVENTS;
+use super::askers::{Askers, EVENTS};
 use super::teller::Teller;
-use super::{Outcome, PROGRESS_EVERY, Question, Running, RunningTurn, Usage, millis};
+use super::{Outcome, PROGRESS_EVERY, Question, Running, Usage, millis};
 use crate::auth::{AuthError, TokenManager};
 use crate::grant::Grant;
 use crate::kill_point;
 use crate::service::models::Choice;
-use crate::service::{Inner, interrupted, ledger, summary};
+use crate::service::{Inner, interrupted, summary};
 use crate::shutdown::Phase;
-use crate::state::{self, Begin, Begun, Key};
 use crate::upstream::{self, ErrorKind, InputMessage, ResponsesRequest, Role, UpstreamError};
 
 /// A login that takes longer than this to hand out a token is being renewed; shorter is not worth a word.
@@ -26,14 +26,13 @@ const MAX_ENCODED_ANSWER: usize = codex_oauth_proto::MAX_LINE_BYTES - 64 * 1024;
 const DEFAULT_INSTRUCTIONS: &str = "You are Codex, a careful coding assistant. Answer the question directly.";
 
 /// Runs a turn to its end. `running` is its entry in the table, given up last.
-pub(super) async fn work(running: Running, question: Question, turn: RunningTurn) {
+pub(super) async fn work(running: Running, question: Question, cancel: CancellationToken, askers: Askers) {
     let began = Instant::now();
-    let RunningTurn { key, cancel, askers } = turn;
     let teller = Teller { askers, began };
-    let mut record = Record { id: &running.id, key, is: Recorded::NotYet };
+    let mut sent = false;
     let mut partial = String::new();
     let mut served = Served::default();
-    let asking = ask(&running, &question, &teller, &mut record, &mut partial, &mut served);
+    let asking = ask(&running, &question, &teller, &mut sent, &mut partial, &mut served);
     let result = tokio::select! {
         () = cancel.cancelled() => None,
         result = asking => Some(result),
@@ -63,9 +62,9 @@ pub(super) async fn work(running: Running, question: Question, turn: RunningTurn
         "turn ended"
     );
     kill_point::reached("ended");
-    if record.is == Recorded::Yes {
+    if sent {
         // Before the last word, so that whoever comes too late for it finds the outcome.
-        running.inner.state.end(outcome.to_api(running.id.clone()));
+        running.inner.state.end(running.key(), outcome.to_api(running.id.clone()));
     }
     if kill_point::is("kept") {
         running.inner.state.close().await;
@@ -75,12 +74,12 @@ pub(super) async fn work(running: Running, question: Question, turn: RunningTurn
     drop(running);
 }
 
-/// From the token to the answer. `partial` holds what had come of it when this fails or is dropped.
+/// From the token to the answer. `sent` is set once something may have gone upstream. `partial` holds what had come of it when this fails or is dropped.
 async fn ask(
     running: &Running,
     question: &Question,
     teller: &Teller,
-    record: &mut Record<'_>,
+    sent: &mut bool,
     partial: &mut String,
     served: &mut Served,
 ) -> Result<Outcome, WireError> {
@@ -97,7 +96,7 @@ async fn ask(
     served.account_id.clone_from(&grant.account_id);
     let mut renewed = false;
     loop {
-        match attempt(running, &grant, question, teller, record, partial, &mut notes).await {
+        match attempt(running, &grant, question, teller, sent, partial, &mut notes).await {
             Ok(outcome) => return Ok(Outcome { notes, ..outcome }),
             Err(Failure::Unauthorized(refused)) if renewed => return Err(refused.to_wire()),
             Err(Failure::Unauthorized(_)) => {
@@ -116,43 +115,6 @@ struct Served {
     name: Option<String>,
     is_one_of_several: bool,
     account_id: String,
-}
-
-/// A turn's entry in the ledger, made before its first byte is sent.
-struct Record<'a> {
-    id: &'a str,
-    key: Option<Key>,
-    is: Recorded,
-}
-
-#[derive(PartialEq)]
-enum Recorded {
-    NotYet,
-    Yes,
-    /// It could not be; everybody who asked knows.
-    No,
-}
-
-impl Record<'_> {
-    /// Enters the turn, once. A turn that cannot be entered is asked all the same, and its askers are told: what they lose
-    /// then is lost.
-    async fn write(&mut self, inner: &Inner, teller: &Teller, model: &str) -> Result<(), WireError> {
-        if self.is != Recorded::NotYet {
-            return Ok(());
-        }
-        kill_point::reached("recording");
-        let (id, key, model) = (self.id.to_owned(), self.key.clone(), model.to_owned());
-        self.is = match inner.state.begin(Begin { id, key, model, at: state::now() }).await {
-            Begun::Recorded => Recorded::Yes,
-            Begun::TakenOver => return Err(ledger::outcome_unknown()),
-            Begun::Unrecorded => {
-                teller.askers.tell_unrecorded().await;
-                Recorded::No
-            }
-        };
-        kill_point::reached("recorded");
-        Ok(())
-    }
 }
 
 enum Failure {
@@ -183,7 +145,7 @@ async fn attempt(
     grant: &Grant,
     question: &Question,
     teller: &Teller,
-    record: &mut Record<'_>,
+    sent: &mut bool,
     partial: &mut String,
     notes: &mut Vec<String>,
 ) -> Result<Outcome, Failure> {
@@ -197,7 +159,12 @@ async fn attempt(
         verbosity: None,
         session_id: running.session_id.clone(),
     };
-    record.write(inner, teller, &model).await.map_err(Failure::Other)?;
+    if !*sent {
+        kill_point::reached("announcing");
+        running.announce(&teller.askers).await.map_err(Failure::Other)?;
+        *sent = true;
+        kill_point::reached("announced");
+    }
     let (sender, mut events) = mpsc::channel(EVENTS);
     let mut answering = std::pin::pin!(inner.upstream.respond(grant, &request, &sender));
     let mut tick = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
@@ -268,7 +235,7 @@ fn fit(outcome: &mut Outcome) {
     }
 }
 
-/// This question is in the ledger: it is answered here, and not left to the next daemon.
+/// This question was sent: it is answered here, and not left to the next daemon.
 fn not_renewed(error: &AuthError) -> WireError {
     if !matches!(error, AuthError::Closed) {
         return error.to_wire();
