@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::machine::repository;
 use crate::rig::{Ran, Running};
+use crate::terminal::pty::{Streams, on_terminal};
 
 /// Runs it in this home.
 pub(crate) fn doctor(home: &Home, args: &[&str]) -> Ran {
@@ -52,6 +53,25 @@ fn in_a_house_that_is_well_there_is_nothing_to_do_and_nothing_is_spent() {
     for secret in rig.fake.secrets_seen() {
         assert!(!ran.stdout.contains(&secret));
     }
+}
+
+#[test]
+fn the_report_fits_a_terminal_and_leaves_no_progress_in_it() {
+    let rig = Rig::new();
+    let _daemon = rig.daemon();
+    set_mode(&rig.home.path().join("state"), 0o755);
+    let mut command = rig.home.command(&binary("codex-oauth"));
+    command.arg("doctor");
+    let shown = on_terminal(command, Streams { stdout: true, stderr: true }, 80);
+    // What a line shows in the end is what was written after its last return to the first column.
+    let screen: Vec<&str> =
+        shown.screen.lines().map(|line| line.rsplit('\r').next().unwrap_or_default()).collect();
+    assert!(screen.iter().all(|line| line.chars().count() <= 80), "{screen:#?}");
+    assert!(screen[0].starts_with("ok    programs     "), "{screen:#?}");
+    // It takes as many lines as it needs, and nothing follows.
+    let next = screen.iter().rposition(|line| !line.starts_with(' ')).unwrap();
+    let step = "next               (folders) run `codex-oauth doctor --fix`";
+    assert!(screen[next].starts_with(step), "{screen:#?}");
 }
 
 #[test]

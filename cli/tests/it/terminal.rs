@@ -1,7 +1,7 @@
 //! On a terminal there are progress, the cost and no control characters of others; elsewhere there are none of the first two.
 
 mod pasted;
-mod pty;
+pub(crate) mod pty;
 
 use codex_oauth_proto::{ErrorCode, Retry, WireError};
 use serde_json::json;

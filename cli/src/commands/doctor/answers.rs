@@ -60,3 +60,30 @@ fn judge(limits: &[RateLimit], now: u64) -> Finding {
         if fine.is_empty() { "OpenAI names none for this account".to_owned() } else { fine.join(" · ") };
     Finding::worst(findings, fine)
 }
+
+#[cfg(test)]
+mod tests {
+    use codex_oauth_proto::api::account::{Credits, RateLimitWindow};
+
+    use super::super::report::Status;
+    use super::*;
+
+    #[test]
+    fn a_reached_limit_is_a_failure_unless_credits_go_on() {
+        let limit = |used_percent: f64, has_credits: bool| RateLimit {
+            limit_id: "codex".to_owned(),
+            primary: Some(RateLimitWindow { used_percent, window_minutes: Some(300), resets_at: Some(60) }),
+            credits: Some(Credits { has_credits, unlimited: false, balance: None }),
+            ..RateLimit::default()
+        };
+        for (used, credits, status) in [
+            (79.0, false, Status::Ok),
+            (80.0, false, Status::Warn),
+            (100.0, false, Status::Fail),
+            (100.0, true, Status::Warn),
+        ] {
+            assert_eq!(judge(&[limit(used, credits)], 0).status, status, "{used} {credits}");
+        }
+        assert_eq!(judge(&[], 0).status, Status::Ok);
+    }
+}

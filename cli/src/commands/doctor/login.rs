@@ -1,7 +1,7 @@
 //! The login: whether OpenAI accepts it, tried without spending anything, and what became of its tokens.
 
 use codex_oauth_proto::api::account::{
-    History, HistoryEntry, LoginStatus, OfAccount, Read, ReadParams, ReadResult,
+    History, HistoryEntry, LoginStatus, NamedAccount, OfAccount, Read, ReadParams, ReadResult,
 };
 use codex_oauth_proto::people::status::person;
 use codex_oauth_proto::people::words::{count, span, unix_now, until};
@@ -60,11 +60,27 @@ fn judge(read: &ReadResult, now: u64) -> Finding {
                 None if read.probe.is_none() => {
                     return Finding::skip(format!("{who}; not tried: see `backend`"));
                 }
-                None => return Finding::worst(left_behind(read), works(read, &who, now)),
+                None => {
+                    return Finding::worst(
+                        [left_behind(read), others(read)].concat(),
+                        works(read, &who, now),
+                    );
+                }
             }
         }
     };
     Finding::worst(std::iter::once(login).chain(left_behind(read)).collect(), "")
+}
+
+/// Accounts that a call or a folder may choose and that are signed in no longer.
+fn others(read: &ReadResult) -> Vec<Finding> {
+    let ended = read.accounts.iter().filter(|other| other.name != read.account_name);
+    let ended = ended.filter(|other| other.status == LoginStatus::Expired);
+    let warn = |other: &NamedAccount| {
+        let detail = format!("the login of the account {} has ended", other.name);
+        Finding::warn(detail, format!("run `codex-oauth login --account {}`", other.name))
+    };
+    ended.map(warn).collect()
 }
 
 /// What of the Python plugin is still there: it writes the same file without a lock.
@@ -110,4 +126,58 @@ fn judge_history(entries: &[HistoryEntry], now: u64) -> Finding {
     }
     let ago = span(now.saturating_sub(last.at));
     Finding::worst(findings, format!("last: {} {ago} ago", last.event.replace('_', " ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Status;
+    use super::*;
+
+    fn entry(event: &str, at: u64) -> HistoryEntry {
+        HistoryEntry {
+            at,
+            event: event.to_owned(),
+            token: None,
+            successor: None,
+            account_id: None,
+            detail: Some("401".to_owned()),
+            pid: 42,
+            build: "0.1.0".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_renewal_that_failed_last_and_a_file_that_is_put_back_are_told() {
+        let now = 10 * RECENT_SECONDS;
+        for (events, status) in [
+            (vec![entry("signed_in", now - 60)], Status::Ok),
+            (vec![entry("refused", now - 90), entry("signed_in", now - 60)], Status::Ok),
+            (vec![entry("signed_in", now - 90), entry("unanswered", now - 60)], Status::Warn),
+            (vec![entry("restored", now - 90), entry("renewed", now - 60)], Status::Warn),
+            (vec![entry("restored", now - 2 * RECENT_SECONDS), entry("renewed", now - 60)], Status::Ok),
+            (vec![], Status::Ok),
+        ] {
+            assert_eq!(judge_history(&events, now).status, status, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn another_account_whose_login_has_ended_is_a_warning_and_the_own_one_a_failure() {
+        let account = |name: &str, status: &str| {
+            serde_json::json!({"name": name, "isDefault": name == "default", "status": status, "account": null,
+                               "codexMode": null})
+        };
+        let read = |status: &str, other: &str| {
+            serde_json::from_value::<ReadResult>(serde_json::json!({
+                "status": status, "account": null, "expiresAt": null, "canRefresh": true, "note": null,
+                "credentialFile": "/a", "pendingLogin": null, "accountName": "default",
+                "probe": {"authenticated": true, "tokenValid": true, "backendReachable": true, "tookMs": 1, "error": null},
+                "accounts": [account("default", status), account("work", other)],
+            }))
+            .unwrap()
+        };
+        assert_eq!(judge(&read("authenticated", "authenticated"), 0).status, Status::Ok);
+        assert_eq!(judge(&read("authenticated", "expired"), 0).status, Status::Warn);
+        assert_eq!(judge(&read("expired", "expired"), 0).status, Status::Fail);
+    }
 }

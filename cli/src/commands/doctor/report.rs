@@ -24,7 +24,7 @@ pub(super) enum Status {
 }
 
 /// What was found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Finding {
     /// How it is.
     pub(super) status: Status,
