@@ -30,7 +30,7 @@ use codex_oauth_proto::env::Env;
 use codex_oauth_proto::people::words;
 
 use self::report::{Check, Finding, Fixer, Report, Status};
-use super::service;
+use super::service::{self, Look};
 use crate::args::DoctorArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -71,10 +71,10 @@ impl Doctor<'_> {
         self.check("folders", |fixer| folders::look(&env, &endpoint, fixer))?;
         self.check("disk", |_| disk::look(&env, &endpoint))?;
         self.check("credentials", |fixer| credentials::look(&env, fixer))?;
+        self.check("service", |_| service_of(&env))?;
         self.check("socket", |fixer| socket::look(&env, &endpoint, fixer))?;
         let mut client = None;
         self.check("daemon", |_| daemon::look(&env, &mut client))?;
-        self.check("service", |_| service_of(&env))?;
         self.through_the_daemon(&env, client)?;
         self.check("plugin", |_| plugin::look(&env))?;
         self.check("shims", |_| shims::look(env.uid))?;
@@ -129,10 +129,16 @@ impl Doctor<'_> {
 
 fn service_of(env: &Env) -> Finding {
     match service::look(env) {
-        None => Finding::ok("none: whoever needs the daemon starts it"),
-        Some(Ok(state)) => Finding::ok(state),
-        Some(Err(why)) => {
-            Finding::warn(why, "run `codex-oauth service install` again, or `service uninstall`")
-        }
+        Look::Absent => Finding::ok("none: whoever needs the daemon starts it"),
+        Look::Is(state) => Finding::ok(state),
+        Look::Gone(program) => Finding::fail(
+            format!("it starts `{}`, which is not there", program.display()),
+            "run `codex-oauth service install` again, or `codex-oauth service uninstall`",
+            Exit::Daemon,
+        ),
+        Look::Unknown(why) => Finding::warn(
+            why,
+            "run `codex-oauth service status` where you are logged in, or `service uninstall`",
+        ),
     }
 }

@@ -121,12 +121,33 @@ fn status(context: &mut Context) -> Result<Exit, Failure> {
     }
 }
 
-/// How an installed service is, in its manager's words or in why it does not work; `None` when none is installed.
-pub(super) fn look(env: &Env) -> Option<Said<String>> {
+/// An installed service, as its manager tells of it.
+pub(super) enum Look {
+    /// None is installed.
+    Absent,
+    /// Its state.
+    Is(String),
+    /// It starts a program that is no longer there, so whoever connects is turned away.
+    Gone(PathBuf),
+    /// Its manager does not tell.
+    Unknown(String),
+}
+
+/// Looks at the service without changing anything.
+pub(super) fn look(env: &Env) -> Look {
     let manager = Manager::of(env);
-    let folder = manager.folder(env).ok()?;
-    let installed = manager.names().iter().any(|name| folder.join(name).exists());
-    installed.then(|| manager.state(env))
+    let Ok(folder) = manager.folder(env) else { return Look::Absent };
+    let installed: Vec<PathBuf> =
+        manager.names().iter().map(|name| folder.join(name)).filter(|file| file.exists()).collect();
+    if installed.is_empty() {
+        return Look::Absent;
+    }
+    let texts = installed.iter().filter_map(|file| fs::read_to_string(file).ok());
+    let programs = texts.filter_map(|text| manager.program(&text));
+    if let Some(gone) = programs.into_iter().find(|program| !program.is_file()) {
+        return Look::Gone(gone);
+    }
+    manager.state(env).map_or_else(Look::Unknown, Look::Is)
 }
 
 /// Who starts programs for a person on this system.
@@ -239,6 +260,14 @@ impl Manager {
             Self::Systemd => systemd::state(env),
             Self::Launchd => launchd::state(env),
             Self::TaskScheduler => tasks::state(env),
+        }
+    }
+
+    /// The program that a file of its names, where that is plain to read.
+    fn program(self, text: &str) -> Option<PathBuf> {
+        match self {
+            Self::Systemd => systemd::program(text),
+            Self::Launchd | Self::TaskScheduler => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `doctor` in a whole house: a real daemon, fake OpenAI, and what is wrong with the files.
 
 use std::fs::Permissions;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -11,7 +12,7 @@ use codex_oauth_rig::{Home, Rig, binary};
 use fake_openai::Endpoint;
 use serde_json::Value;
 
-use crate::machine::repository;
+use crate::machine::{Machine, repository};
 use crate::rig::{Ran, Running};
 use crate::terminal::pty::{Streams, on_terminal};
 
@@ -101,6 +102,42 @@ fn without_a_daemon_the_rest_is_looked_at() {
     for (id, status) in [("programs", "ok"), ("folders", "ok"), ("disk", "ok"), ("login", "skip")] {
         assert_eq!(check(&report, id)["status"], status, "{report}");
     }
+}
+
+#[test]
+fn a_service_is_shown_and_one_whose_program_is_gone_is_the_first_thing_to_see_to() {
+    let machine = Machine::new();
+    machine.tool("systemctl", "case $* in *ActiveState*) echo active ;; esac");
+    assert_eq!(machine.install(&["--no-plugin", "--service"]).code(), 0);
+    let look = || {
+        let mut command = machine.command(machine.prefix().join("bin/codex-oauth"));
+        run(command.args(["doctor", "--json"]).env("CODEX_OAUTH_NO_SPAWN", "1")).json()
+    };
+    assert_eq!(check(&look(), "service")["detail"], "socket active, daemon active");
+    let unit = machine.path("home/.config/systemd/user/codex-oauthd.service");
+    let text = std::fs::read_to_string(&unit).unwrap();
+    let moved: String = text
+        .lines()
+        .map(|line| match line.strip_prefix("ExecStart=") {
+            Some(_) => "ExecStart=/nonexistent/codex-oauthd run\n".to_owned(),
+            None => format!("{line}\n"),
+        })
+        .collect();
+    std::fs::File::create(&unit).unwrap().write_all(moved.as_bytes()).unwrap();
+    let report = look();
+    assert_eq!(report["first"], "service", "{report}");
+    assert!(report["next"].as_str().unwrap().contains("codex-oauth service install"), "{report}");
+}
+
+#[test]
+fn missing_folders_are_made_when_it_is_asked_for() {
+    let rig = Rig::new();
+    let folders = ["run", "state"].map(|name| rig.home.path().join(name));
+    doctor(&rig.home, &[]);
+    assert!(folders.iter().all(|folder| !folder.exists()));
+    let report = doctor(&rig.home, &["--fix", "--json"]).json();
+    assert_eq!(check(&report, "folders")["mended"].as_array().unwrap().len(), 2, "{report}");
+    assert!(folders.iter().all(|folder| mode(folder) == 0o700));
 }
 
 #[test]

@@ -58,6 +58,13 @@ pub(super) fn files(facts: &Facts, harden: bool) -> Vec<(&'static str, String)> 
     files
 }
 
+/// The program of `ExecStart`, unless its path holds what systemd would have quoted.
+pub(super) fn program(unit: &str) -> Option<PathBuf> {
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart="))?;
+    let path = line.strip_suffix(" run")?;
+    (!path.contains(['"', '%', '$'])).then(|| PathBuf::from(path))
+}
+
 pub(super) fn is_ready(env: &Env) -> bool {
     active(env, UNITS[0]).is_ok_and(|state| state == "active")
 }
