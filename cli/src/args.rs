@@ -52,6 +52,7 @@ impl Args {
             Some(Command::Query(query)) => query.json,
             Some(Command::Answers(answers)) => answers.json,
             Some(Command::Usage(usage)) => usage.json,
+            Some(Command::Explain(explain)) => explain.json,
             Some(Command::Config(config)) => config.json,
             Some(Command::Doctor(doctor)) => doctor.json,
             Some(
@@ -82,6 +83,7 @@ pub(crate) enum Command {
     Query(QueryArgs),
     Answers(AnswersArgs),
     Usage(UsageArgs),
+    Explain(ExplainArgs),
     Config(ConfigArgs),
     Doctor(DoctorArgs),
     /// Several logins, the Codex CLI's, and a closer look
@@ -236,6 +238,24 @@ pub(crate) struct UsageArgs {
     /// Use this account instead of the folder's or the default one
     #[arg(long, value_name = "NAME")]
     pub(crate) account: Option<String>,
+}
+
+/// Tell what became of a question, step by step, or what an error code means
+///
+/// An error ends with the id of its question. The steps of the last 200 questions are kept on this machine, without a word of
+/// question or answer, also over a restart of the daemon.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = help::EXPLAIN_HELP)]
+pub(crate) struct ExplainArgs {
+    /// The beginning of a question's id, an error code, or `last`, which is also the default
+    #[arg(value_name = "ID|CODE|last", conflicts_with = "all")]
+    pub(crate) which: Option<String>,
+    /// List the questions that are kept
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Show every setting, its value and where it comes from

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod daemon;
 mod doctor;
+mod explain;
 mod login;
 mod logout;
 mod man;
@@ -39,6 +40,7 @@ pub(crate) fn run(context: &mut Context, args: Args) -> Result<Exit, Failure> {
         Some(Command::Query(query)) => query::run(context, query),
         Some(Command::Answers(answers)) => answers::run(context, answers),
         Some(Command::Usage(usage)) => usage::run(context, usage),
+        Some(Command::Explain(explain)) => explain::run(context, explain),
         Some(Command::Config(config)) => config::run(context, config),
         Some(Command::Doctor(doctor)) => doctor::run(context, doctor),
         Some(Command::Completions(completions)) => completions::run(context, completions),

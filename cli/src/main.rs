@@ -8,6 +8,8 @@ mod args;
 mod child;
 mod commands;
 mod context;
+#[cfg(test)]
+mod errors_page;
 mod exit;
 mod failure;
 mod interrupt;

@@ -63,6 +63,12 @@ impl Output {
         self.out(&format!("{text}\n"))
     }
 
+    /// Text for a person on standard output: on a terminal it is broken between words.
+    pub(crate) fn page(&mut self, text: &str) -> io::Result<()> {
+        let columns = if self.stdout_is_terminal { (self.columns)() } else { usize::MAX };
+        self.out(&folded(text, columns))
+    }
+
     /// One JSON value on a line of standard output.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string(value)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use codex_oauth_proto::api::Method;
 use codex_oauth_proto::jsonrpc::{ErrorObject, PARSE_ERROR, Request, Response};
+use codex_oauth_proto::people::errors::is_known;
 use codex_oauth_proto::{ErrorCode, MAX_LINE_BYTES, WireError};
 use serde::Serialize;
 use serde_json::Value;
@@ -95,7 +96,10 @@ impl ApiSession {
         let Some(id) = id else { return };
         let response = match result {
             Ok(result) => Response::ok(id, result),
-            Err(error) => Response::err(id, &error),
+            Err(error) => {
+                debug_assert!(is_known(&error), "not in the catalogue: {error:?}");
+                Response::err(id, &error)
+            }
         };
         self.write(&response).await;
     }

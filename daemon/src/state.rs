@@ -6,6 +6,7 @@
 
 mod database;
 mod schema;
+mod traces;
 mod turns;
 mod worker;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use codex_oauth_proto::api::trace::Trace;
 use codex_oauth_proto::api::turn::{Completed, Kept};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -23,7 +25,7 @@ use worker::{Job, Task};
 
 pub(crate) use turns::Key;
 
-/// Jobs that may wait for the disk. Each running turn has at most one there, and each session's calls at most one more.
+/// Jobs that may wait for the disk. Each running turn has at most two there, and each session's calls at most one more.
 const QUEUE: usize = 1024;
 
 /// How long the daemon's end waits for the last commits.
@@ -64,6 +66,16 @@ impl State {
     pub(crate) fn end(&self, key: Option<Key>, outcome: Completed) {
         let ended = now();
         self.post(move |db| turns::end(db, key.as_ref(), &outcome, ended));
+    }
+
+    /// Keeps what became of a turn, step by step. Does not wait.
+    pub(crate) fn keep_trace(&self, trace: Trace) {
+        self.post(move |db| traces::keep(db, &trace));
+    }
+
+    /// The last turns, latest first: at most `limit` of those whose id begins with `prefix`.
+    pub(crate) async fn traces(&self, prefix: String, limit: u32) -> Result<Vec<Trace>, StateError> {
+        self.run(move |db| traces::list(db, &prefix, limit)).await
     }
 
     /// How the turn ended that answered the request `key`, if that is kept.

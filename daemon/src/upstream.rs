@@ -15,6 +15,7 @@ mod catalogue;
 mod classify;
 mod client;
 mod config;
+mod connects;
 mod cookies;
 mod delay;
 mod delta;
@@ -84,6 +85,10 @@ pub enum UpstreamEvent {
         status: u16,
         /// `x-request-id` or `x-oai-request-id`.
         request_id: Option<String>,
+        /// Since the request was sent.
+        took: Duration,
+        /// How long the connection took that was made meanwhile; `None`: an open one served.
+        connect: Option<Duration>,
     },
     /// The model is thinking; at most one per body chunk.
     Reasoning,
@@ -100,8 +105,8 @@ pub enum UpstreamEvent {
         of: u32,
         /// Until it is sent.
         after: Duration,
-        /// For people.
-        reason: String,
+        /// What happened.
+        kind: ErrorKind,
     },
 }
 
@@ -215,11 +220,11 @@ impl fmt::Debug for UpstreamEvent {
     /// Without the generated text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Headers { status, request_id } => write!(f, "Headers({status}, {request_id:?})"),
+            Self::Headers { status, request_id, .. } => write!(f, "Headers({status}, {request_id:?})"),
             Self::Reasoning => f.write_str("Reasoning"),
             Self::TextDelta { text } => write!(f, "TextDelta({} bytes)", text.len()),
-            Self::Retrying { attempt, of, after, reason } => {
-                write!(f, "Retrying({attempt}/{of} after {after:?}: {reason})")
+            Self::Retrying { attempt, of, after, kind } => {
+                write!(f, "Retrying({attempt}/{of} after {after:?}: {})", kind.redacted())
             }
         }
     }

@@ -8,6 +8,7 @@ pub mod config;
 pub mod daemon;
 pub mod model;
 pub mod probe;
+pub mod trace;
 pub mod turn;
 
 use serde::de::DeserializeOwned;

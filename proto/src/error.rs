@@ -23,22 +23,39 @@ pub struct WireError {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_step: Option<NextStep>,
+    /// The turn that failed; what became of it step by step: `turn/trace/list`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<String>,
 }
 
 impl WireError {
     /// A failure of the caller's request that no repetition mends.
     pub fn caller(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, origin: Origin::Caller, retry: Retry::Never, message: message.into(), next_step: None }
+        Self {
+            code,
+            origin: Origin::Caller,
+            retry: Retry::Never,
+            message: message.into(),
+            next_step: None,
+            turn_id: None,
+        }
     }
 
     /// A failure on this machine.
     pub fn daemon(code: ErrorCode, retry: Retry, message: impl Into<String>) -> Self {
-        Self { code, origin: Origin::Daemon, retry, message: message.into(), next_step: None }
+        Self { code, origin: Origin::Daemon, retry, message: message.into(), next_step: None, turn_id: None }
     }
 
     /// A failure of the issuer or the backend.
     pub fn upstream(code: ErrorCode, retry: Retry, message: impl Into<String>) -> Self {
-        Self { code, origin: Origin::Upstream, retry, message: message.into(), next_step: None }
+        Self {
+            code,
+            origin: Origin::Upstream,
+            retry,
+            message: message.into(),
+            next_step: None,
+            turn_id: None,
+        }
     }
 
     /// The same with its next step.
@@ -48,13 +65,27 @@ impl WireError {
         self
     }
 
-    /// The message, and the next step on a line of its own.
+    /// The message; on lines of their own the next step, and where the story of the turn is told.
     pub fn render(&self, surface: Surface) -> String {
-        match &self.next_step {
-            Some(step) => format!("{}\nnext: {}", self.message, step.render(surface)),
-            None => self.message.clone(),
+        let mut text = self.message.clone();
+        if let Some(step) = &self.next_step {
+            text = format!("{text}\nnext: {}", step.render(surface));
         }
+        if let Some(turn_id) = &self.turn_id {
+            let command = match surface {
+                Surface::ClaudeCode => "/codex-oauth:codex-doctor",
+                Surface::Shell => "codex-oauth explain",
+            };
+            text = format!("{text}\ndetails: {command} {}", short_id(turn_id));
+        }
+        text
     }
+}
+
+/// The beginning of a turn's id, which names it among the turns that are kept.
+pub fn short_id(turn_id: &str) -> &str {
+    const DIGITS: usize = 4;
+    turn_id.get(..DIGITS).unwrap_or(turn_id)
 }
 
 impl fmt::Display for WireError {

@@ -65,6 +65,13 @@ Examples:
   codex-oauth usage
   codex-oauth usage --json | jq '.rateLimits[0].primary.usedPercent'";
 
+pub(super) const EXPLAIN_HELP: &str = "\
+Examples:
+  codex-oauth explain
+  codex-oauth explain 7f3a
+  codex-oauth explain usage_limit_reached
+  codex-oauth explain --all";
+
 pub(super) const CONFIG_HELP: &str = "\
 Examples:
   codex-oauth config
@@ -134,6 +141,7 @@ mod tests {
             QUERY_HELP,
             ANSWERS_HELP,
             USAGE_HELP,
+            EXPLAIN_HELP,
             CONFIG_HELP,
             DOCTOR_HELP,
             COMPLETIONS_HELP,

@@ -1,6 +1,6 @@
 //! One arm per method.
 
-use codex_oauth_proto::api::{Empty, Method, account, config, daemon, model, probe, turn};
+use codex_oauth_proto::api::{Empty, Method, account, config, daemon, model, probe, trace, turn};
 use codex_oauth_proto::jsonrpc::Request;
 use codex_oauth_proto::{ErrorCode, NextStep, WireError};
 use serde_json::Value;
@@ -76,6 +76,10 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
         turn::List::NAME => encode(service.kept_turns().await),
         turn::Read::NAME => match params::<turn::Read>(given) {
             Ok(params) => encode(service.kept_turn(&params.turn_id).await),
+            Err(error) => Err(error),
+        },
+        trace::List::NAME => match params::<trace::List>(given) {
+            Ok(params) => encode(service.traces(params).await),
             Err(error) => Err(error),
         },
         daemon::Status::NAME => encode(Ok(api.server.status(codex_oauth_proto::version::protocol().max.0))),

@@ -316,5 +316,6 @@ fn complete(content: Vec<ContentBlock>) -> CallToolResponse {
 }
 
 fn failure(error: &WireError) -> CallToolResult {
+    debug_assert!(people::errors::is_known(error), "not in the catalogue: {error:?}");
     CallToolResult::error(vec![ContentBlock::text(error.render(Surface::ClaudeCode))])
 }

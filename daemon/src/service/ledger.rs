@@ -1,6 +1,7 @@
 //! Requests that are made again: after a lost connection, after the daemon's death, or because their client stopped
 //! waiting. What was paid for is given out, and nothing is sent upstream twice for one request (DESIGN §4).
 
+use codex_oauth_proto::api::trace;
 use codex_oauth_proto::api::turn::{Kept, ListResult};
 use codex_oauth_proto::{ErrorCode, NextStep, Nonce, Retry, WireError};
 use sha2::{Digest as _, Sha256};
@@ -91,6 +92,19 @@ impl CodexService {
             let message = format!("could not find the answer `{id}`: answers are kept for ten minutes");
             WireError::caller(ErrorCode::InvalidArguments, message).next(NextStep::FixArguments)
         })
+    }
+
+    /// What became of the last turns, step by step.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub(crate) async fn traces(&self, asked: trace::ListParams) -> Result<trace::ListResult, WireError> {
+        /// More than are kept.
+        const ALL: u32 = 1_000;
+        let (prefix, limit) = (asked.turn_id.unwrap_or_default(), asked.limit.unwrap_or(ALL).min(ALL));
+        let traces = self.inner.state.traces(prefix, limit).await;
+        let traces = traces.map_err(|error| internal("read the traces", &error))?;
+        Ok(trace::ListResult { traces })
     }
 
     /// Why answers are not kept at the moment, if so.

@@ -2,6 +2,7 @@
 
 mod askers;
 mod teller;
+mod tracer;
 mod work;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use codex_oauth_proto::api::turn::{Completed, InputItem, StartParams, TurnStatus, Usage};
+use codex_oauth_proto::people::errors::is_known;
 use codex_oauth_proto::{ErrorCode, NextStep, WireError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,7 @@ use crate::state::Key;
 use crate::task;
 
 pub(super) use askers::Askers;
+use tracer::Tracer;
 
 /// How often the asker hears that the turn still lives.
 pub(crate) const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -99,14 +102,10 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     pub(crate) fn to_api(&self, turn_id: String) -> Completed {
-        let status = match &self.error {
-            None => TurnStatus::Completed,
-            Some(error) if error.code == ErrorCode::Cancelled => TurnStatus::Interrupted,
-            Some(_) => TurnStatus::Failed,
-        };
+        debug_assert!(self.error.as_ref().is_none_or(is_known), "not in the catalogue: {:?}", self.error);
         Completed {
             turn_id,
-            status,
+            status: self.status(),
             answer: self.answer.clone(),
             error: self.error.clone(),
             model: self.model.clone(),
@@ -116,6 +115,16 @@ impl Outcome {
             notes: self.notes.clone(),
             summary: self.summary.clone(),
             account: self.account.clone(),
+        }
+    }
+}
+
+impl Outcome {
+    fn status(&self) -> TurnStatus {
+        match &self.error {
+            None => TurnStatus::Completed,
+            Some(error) if error.code == ErrorCode::Cancelled => TurnStatus::Interrupted,
+            Some(_) => TurnStatus::Failed,
         }
     }
 }
@@ -198,7 +207,9 @@ impl CodexService {
             self.inner.count.send_replace(running.len());
         }
         let running = Running { inner: Arc::clone(&self.inner), id: id.clone(), session_id };
-        let work = work::work(running, question, cancel, askers).instrument(tracing::info_span!("turn", id));
+        let tracer = Tracer::new(&id, &question);
+        let work = work::work(running, question, cancel, askers, tracer);
+        let work = work.instrument(tracing::info_span!("turn", id));
         let _detached = task::spawn(&self.inner.tracker, "turn", work);
         Ok(Turn::running(id, events))
     }

@@ -38,6 +38,18 @@ pub(super) const STEPS: &[&str] = &["
     ALTER TABLE turns DROP COLUMN run;
     ALTER TABLE turns DROP COLUMN model;
     ALTER TABLE turns DROP COLUMN began;
+", "
+    -- What became of the last turns, step by step: `turn/trace/list`. No text of theirs.
+    CREATE TABLE traces (
+        seq INTEGER PRIMARY KEY,
+        -- The turn's.
+        id TEXT NOT NULL,
+        -- As JSON.
+        trace TEXT NOT NULL
+    );
+    CREATE TRIGGER traces_kept AFTER INSERT ON traces BEGIN
+        DELETE FROM traces WHERE seq <= NEW.seq - 200;
+    END;
 "];
 
 /// Why a database cannot be used.

@@ -228,3 +228,31 @@ async fn the_files_are_for_this_user_alone() {
         assert_eq!(mode & 0o077, 0, "{mode:o}");
     }
 }
+
+#[tokio::test]
+async fn the_last_two_hundred_traces_are_kept_latest_first_and_found_by_the_beginning_of_their_id() {
+    let dir = folder();
+    let state = open(dir.path());
+    let trace = |id: String| Trace {
+        turn_id: id,
+        began_at: 7,
+        status: TurnStatus::Completed,
+        account: None,
+        model: None,
+        effort: None,
+        question_bytes: 1,
+        answer_bytes: 2,
+        usage: None,
+        phases: codex_oauth_proto::api::trace::Phases::default(),
+        attempts: Vec::new(),
+        error: None,
+    };
+    for n in 0..205 {
+        state.keep_trace(trace(format!("{n:03}abc")));
+    }
+    let all = state.traces(String::new(), 1_000).await.unwrap();
+    assert_eq!((all.len(), all[0].turn_id.as_str(), all[199].turn_id.as_str()), (200, "204abc", "005abc"));
+    let one = state.traces("100".to_owned(), 5).await.unwrap();
+    assert_eq!(one, [trace("100abc".to_owned())]);
+    assert_eq!(state.traces("004".to_owned(), 5).await.unwrap(), []);
+}

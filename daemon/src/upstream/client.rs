@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::classify;
 use super::config::Settings;
+use super::connects::Connects;
 use super::cookies::Jar;
 use super::error::{ErrorKind, Retry, UpstreamError};
 use crate::grant::Grant;
@@ -43,6 +44,7 @@ pub(super) struct Backend {
     pub(super) settings: Settings,
     pub(super) limits: Limits,
     pub(super) clocks: Clocks,
+    pub(super) connects: Connects,
     pool: Mutex<Pool>,
     jar: Jar,
 }
@@ -65,7 +67,7 @@ pub(super) struct Reply {
 impl Backend {
     pub(super) fn new(settings: Settings, limits: Limits, clocks: Clocks) -> Self {
         let pool = Mutex::new(Pool { client: Arc::default(), last_used: clocks.read() });
-        Self { settings, limits, clocks, pool, jar: Jar::default() }
+        Self { settings, limits, clocks, connects: Connects::default(), pool, jar: Jar::default() }
     }
 
     /// A request with `headers` and those that every request carries (WIRE §7.1), under our own name.
@@ -160,9 +162,9 @@ impl Backend {
     async fn client(&self) -> Result<Client, UpstreamError> {
         let build = || async {
             let settings = self.settings.clone();
-            let connect = self.limits.connect;
+            let (connect, connects) = (self.limits.connect, self.connects.clone());
             // Reading the system's roots takes 4 ms, too long for the one thread that serves everybody.
-            let built = tokio::task::spawn_blocking(move || build_client(&settings, connect)).await;
+            let built = tokio::task::spawn_blocking(move || build_client(&settings, connect, connects)).await;
             built.map_err(not_prepared)?.map_err(not_prepared)
         };
         let pool = self.pool();
@@ -219,10 +221,11 @@ async fn read_body(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, 
     }
 }
 
-fn build_client(settings: &Settings, connect: Duration) -> Result<Client, ClientError> {
+fn build_client(settings: &Settings, connect: Duration, connects: Connects) -> Result<Client, ClientError> {
     settings.network.client(|builder| {
         let builder = builder
             .connect_timeout(connect)
+            .connector_layer(connects)
             .tcp_nodelay(true)
             .pool_idle_timeout(POOL_IDLE)
             .http2_keep_alive_interval(PING_EVERY)

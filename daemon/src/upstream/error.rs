@@ -187,6 +187,44 @@ pub enum ErrorKind {
     Routing(RoutingProblem),
 }
 
+impl ErrorKind {
+    /// What happened without a word of the backend's, which may quote the question.
+    pub fn redacted(&self) -> String {
+        match self {
+            Self::BadRequest { .. } => "HTTP 400".to_owned(),
+            Self::ModelNotSupported { .. } => "the plan does not offer this model".to_owned(),
+            Self::Forbidden { .. } => "HTTP 403".to_owned(),
+            Self::NotFound { .. } => "HTTP 404".to_owned(),
+            Self::ServerError { .. } => "the backend failed".to_owned(),
+            Self::UnexpectedStatus { .. } => "the backend answered with an unexpected status".to_owned(),
+            Self::Policy { .. } => "the backend refused the question for what it says".to_owned(),
+            Self::Incomplete { .. } => "the answer is incomplete".to_owned(),
+            Self::Failed { .. } => "the turn failed".to_owned(),
+            Self::Routing(_) => "could not read the workspace routing".to_owned(),
+            Self::Unauthorized { .. } => "HTTP 401: the access token was refused".to_owned(),
+            Self::UsageLimit { .. } => "the usage limit is reached".to_owned(),
+            Self::Setup
+            | Self::Connect
+            | Self::Timeout { .. }
+            | Self::InstructionsRequired
+            | Self::ForbiddenCloudflare
+            | Self::PayloadTooLarge
+            | Self::DeactivatedWorkspace
+            | Self::UsageNotIncluded
+            | Self::RateLimited { .. }
+            | Self::Overloaded
+            | Self::ContextLength
+            | Self::QuotaExceeded
+            | Self::Interrupted { .. }
+            | Self::StreamIdle { .. }
+            | Self::LostInSleep { .. }
+            | Self::EmptyAnswer
+            | Self::Unparsable
+            | Self::TooLarge { .. } => self.to_string(),
+        }
+    }
+}
+
 /// Facts about the exchange that an error belongs to, for a log line and a bug report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {

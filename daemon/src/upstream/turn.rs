@@ -69,8 +69,7 @@ pub(super) async fn respond(
         let Some(after) = resend_after(&error, retries + 1, &inner.backend.limits) else { return Err(error) };
         retries += 1;
         let of = inner.backend.limits.turn_retries;
-        turn.tell(UpstreamEvent::Retrying { attempt: retries, of, after, reason: error.kind.to_string() })
-            .await;
+        turn.tell(UpstreamEvent::Retrying { attempt: retries, of, after, kind: error.kind }).await;
         sleep(after).await;
     }
 }
@@ -88,7 +87,8 @@ struct Turn<'a> {
 impl Turn<'_> {
     async fn attempt(&mut self, needs_instructions: bool) -> Result<Completed, UpstreamError> {
         let started = Instant::now();
-        let clocks = &self.inner.backend.clocks;
+        let Backend { clocks, connects, .. } = &self.inner.backend;
+        let connected = connects.count();
         let sent = Silence::since(clocks.read());
         let response =
             self.send(needs_instructions).await.map_err(|error| lost_in_sleep(error, &sent, clocks))?;
@@ -99,7 +99,13 @@ impl Turn<'_> {
         }
         let status = response.status();
         let request_id = classify::request_id(headers);
-        self.tell(UpstreamEvent::Headers { status: status.as_u16(), request_id: request_id.clone() }).await;
+        self.tell(UpstreamEvent::Headers {
+            status: status.as_u16(),
+            request_id: request_id.clone(),
+            took: started.elapsed(),
+            connect: connects.since(connected),
+        })
+        .await;
         if !status.is_success() {
             return Err(Box::pin(self.inner.backend.http_error(response)).await);
         }

@@ -256,7 +256,7 @@ fn a_time_that_is_too_long_to_wait_is_named_instead() {
         let before = rig.fake.requests(Endpoint::Responses).len();
         rig.fake.next(Endpoint::Responses, effect);
         let text = failure(&mut lines, next);
-        assert!(text.ends_with(next), "{text}");
+        assert!(text.contains(&format!("\n{next}\ndetails: ")), "{text}");
         assert_eq!(rig.fake.requests(Endpoint::Responses).len() - before, 1, "{text}");
     }
 }

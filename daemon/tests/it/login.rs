@@ -23,10 +23,12 @@ fn without_a_login_every_question_says_so_and_how_to_sign_in() {
     let rig = Rig::new();
     let _daemon = rig.daemon();
     let text = failure(&mut mcp(&rig.home), "p");
+    let (said, id) = text.rsplit_once("\ndetails: /codex-oauth:codex-doctor ").expect(&text);
     assert_eq!(
-        text,
+        said,
         "Not authenticated: nobody is signed in to Codex\nnext: run /codex-oauth:codex-config to sign in"
     );
+    assert_eq!(id.len(), 4, "{text}");
 }
 
 #[test]

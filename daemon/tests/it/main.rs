@@ -36,6 +36,7 @@ mod start;
 mod storm;
 mod support;
 mod tidy;
+mod traces;
 mod units;
 mod upstream_table;
 mod versions;

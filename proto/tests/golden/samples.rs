@@ -12,6 +12,7 @@ use codex_oauth_proto::api::config::{self, Setting, Source};
 use codex_oauth_proto::api::daemon::{Drain, DrainParams, Status, StatusResult};
 use codex_oauth_proto::api::model::{List, ListResult, Model};
 use codex_oauth_proto::api::probe::{Chosen, DaemonProbe, ProbeResult, Service, Step, StepName, Way};
+use codex_oauth_proto::api::trace::{self, Attempt, Phases, Trace};
 use codex_oauth_proto::api::turn::{
     COMPLETED, Completed, DELTA, Delta, InputItem, Interrupt, InterruptParams, Kept, PROGRESS, Progress,
     Start, StartParams, StartResult, TurnStatus, Usage,
@@ -52,6 +53,9 @@ pub(crate) const NESTED: &[(&str, &str)] = &[
     ("Resume", "hello"),
     ("Setting", "config_read.result"),
     ("Step", "daemon_probe.result"),
+    ("Attempt", "turn_trace_list.result"),
+    ("Phases", "turn_trace_list.result"),
+    ("Trace", "turn_trace_list.result"),
     ("Usage", "turn_completed.notification"),
     ("VersionRange", "hello"),
     ("Way", "daemon_probe.result"),
@@ -357,7 +361,42 @@ fn turns() -> Vec<Sample> {
     let kept = Kept { ended_at: 1_795_363_200, outcome: completed.clone() };
     let list = turn::ListResult { turns: vec![kept.clone()] };
     let progress = Progress { turn_id: turn_id(), message: "thinking 4.0 s".to_owned(), elapsed_ms: 4_003 };
+    let usage = completed.usage;
+    let trace = Trace {
+        turn_id: turn_id(),
+        began_at: 1_795_363_187_700,
+        status: TurnStatus::Failed,
+        account: Some("work".to_owned()),
+        model: Some("gpt-6.1-sol".to_owned()),
+        effort: Some("low".to_owned()),
+        question_bytes: 42,
+        answer_bytes: 7,
+        usage,
+        phases: Phases {
+            queued_ms: Some(0),
+            token_ms: Some(1),
+            sent_ms: Some(2),
+            first_byte_ms: Some(3_400),
+            first_token_ms: Some(3_900),
+            done_ms: Some(12_300),
+        },
+        attempts: vec![
+            Attempt {
+                sent_ms: 2,
+                connect_ms: Some(120),
+                first_byte_ms: Some(180),
+                status: Some(503),
+                request_id: Some("req_1".to_owned()),
+                failure: Some("the selected model is at capacity".to_owned()),
+                wait_ms: Some(2_900),
+            },
+            Attempt { sent_ms: 3_080, ..Attempt::default() },
+        ],
+        error: Some(unreachable()),
+    };
+    let traces = trace::ListParams { turn_id: Some("9a8b".to_owned()), limit: Some(1) };
     [
+        method::<trace::List>(traces, trace::ListResult { traces: vec![trace] }),
         method::<Start>(start, StartResult { turn_id: turn_id() }),
         vec![sample("turn_start.params_minimal", minimal)],
         method::<Interrupt>(InterruptParams { turn_id: turn_id() }, Empty {}),
@@ -516,6 +555,7 @@ fn unreachable() -> WireError {
         retry: Retry::Safe,
         message: "could not reach the backend: connection refused, tried 5 times".to_owned(),
         next_step: Some(NextStep::CheckNetwork),
+        turn_id: Some("9a8b7c6d5e4f".to_owned()),
     }
 }
 

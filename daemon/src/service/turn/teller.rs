@@ -25,8 +25,8 @@ impl Teller {
                 partial.push_str(&text);
                 self.askers.tell(TurnEvent::Delta(text)).await;
             }
-            UpstreamEvent::Retrying { attempt, of, after, reason } => {
-                self.tell(format!("retry {attempt}/{of} in {}: {reason}", words::duration(after))).await;
+            UpstreamEvent::Retrying { attempt, of, after, kind } => {
+                self.tell(format!("retry {attempt}/{of} in {}: {kind}", words::duration(after))).await;
             }
             // Shown by the next tick, with how long it has lasted.
             UpstreamEvent::Headers { .. } | UpstreamEvent::Reasoning => {}

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::askers::{Askers, EVENTS};
 use super::teller::Teller;
+use super::tracer::Tracer;
 use super::{Outcome, PROGRESS_EVERY, Question, Running, Usage, millis};
 use crate::auth::{AuthError, TokenManager};
 use crate::grant::Grant;
@@ -26,17 +27,23 @@ const MAX_ENCODED_ANSWER: usize = codex_oauth_proto::MAX_LINE_BYTES - 64 * 1024;
 const DEFAULT_INSTRUCTIONS: &str = "You are Codex, a careful coding assistant. Answer the question directly.";
 
 /// Runs a turn to its end. `running` is its entry in the table, given up last.
-pub(super) async fn work(running: Running, question: Question, cancel: CancellationToken, askers: Askers) {
-    let began = Instant::now();
+pub(super) async fn work(
+    running: Running,
+    question: Question,
+    cancel: CancellationToken,
+    askers: Askers,
+    tracer: Tracer,
+) {
+    let began = tracer.accepted();
     let teller = Teller { askers, began };
-    let mut sent = false;
-    let mut partial = String::new();
-    let mut served = Served::default();
-    let asking = ask(&running, &question, &teller, &mut sent, &mut partial, &mut served);
+    let mut course = Course { sent: false, partial: String::new(), served: Served::default(), tracer };
+    course.tracer.begins();
+    let asking = ask(&running, &question, &teller, &mut course);
     let result = tokio::select! {
         () = cancel.cancelled() => None,
         result = asking => Some(result),
     };
+    let Course { sent, partial, served, mut tracer } = course;
     let mut outcome = match result {
         Some(Ok(outcome)) => outcome,
         Some(Err(error)) => Outcome { error: Some(error), answer: given(partial), ..Outcome::default() },
@@ -47,15 +54,25 @@ pub(super) async fn work(running: Running, question: Question, cancel: Cancellat
     };
     outcome.duration = began.elapsed();
     fit(&mut outcome);
+    if let Some(error) = outcome.error.as_mut().filter(|error| error.code != ErrorCode::Cancelled) {
+        error.turn_id = Some(running.id.clone());
+    }
     outcome.account.clone_from(&served.name);
     outcome.summary = outcome.error.is_none().then(|| {
         let limits = running.inner.upstream_limits(&served.account_id);
         summary::line(&outcome, served.is_one_of_several, &limits)
     });
+    tracer.ends(&outcome, outcome.status());
+    let phases = &tracer.trace().phases;
     tracing::info!(
         turn = running.id,
         model = outcome.model,
         request_id = outcome.request_id,
+        attempts = tracer.trace().attempts.len(),
+        token_ms = phases.token_ms,
+        sent_ms = phases.sent_ms,
+        first_byte_ms = phases.first_byte_ms,
+        first_token_ms = phases.first_token_ms,
         ms = millis(outcome.duration),
         answer_bytes = outcome.answer.as_ref().map(String::len),
         error = outcome.error.as_ref().map(|error| tracing::field::debug(error.code)),
@@ -66,6 +83,10 @@ pub(super) async fn work(running: Running, question: Question, cancel: Cancellat
         // Before the last word, so that whoever comes too late for it finds the outcome.
         running.inner.state.end(running.key(), outcome.to_api(running.id.clone()));
     }
+    // What is left to the next daemon is told there.
+    if outcome.error.as_ref().is_none_or(|error| error.code != ErrorCode::Draining) {
+        running.inner.state.keep_trace(tracer.into_trace());
+    }
     if kill_point::is("kept") {
         running.inner.state.close().await;
         kill_point::reached("kept");
@@ -74,14 +95,22 @@ pub(super) async fn work(running: Running, question: Question, cancel: Cancellat
     drop(running);
 }
 
-/// From the token to the answer. `sent` is set once something may have gone upstream. `partial` holds what had come of it when this fails or is dropped.
+/// What is known of a turn at any point where it may fail or be dropped.
+struct Course {
+    /// Something may have gone upstream.
+    sent: bool,
+    /// What had come of the answer.
+    partial: String,
+    served: Served,
+    tracer: Tracer,
+}
+
+/// From the token to the answer.
 async fn ask(
     running: &Running,
     question: &Question,
     teller: &Teller,
-    sent: &mut bool,
-    partial: &mut String,
-    served: &mut Served,
+    course: &mut Course,
 ) -> Result<Outcome, WireError> {
     let mut notes = Vec::new();
     if question.temperature.is_some() {
@@ -89,17 +118,19 @@ async fn ask(
     }
     let inner = &running.inner;
     let account = inner.of(question.account.as_deref()).await?;
-    served.name = Some(account.name);
-    served.is_one_of_several = account.is_one_of_several;
+    course.served.name = Some(account.name);
+    course.served.is_one_of_several = account.is_one_of_several;
     let tokens = account.tokens;
     let mut grant = fetch_grant(&tokens, teller).await?;
-    served.account_id.clone_from(&grant.account_id);
+    course.served.account_id.clone_from(&grant.account_id);
+    course.tracer.has_token();
     let mut renewed = false;
     loop {
-        match attempt(running, &grant, question, teller, sent, partial, &mut notes).await {
+        match attempt(running, &grant, question, teller, course, &mut notes).await {
             Ok(outcome) => return Ok(Outcome { notes, ..outcome }),
             Err(Failure::Unauthorized(refused)) if renewed => return Err(refused.to_wire()),
             Err(Failure::Unauthorized(_)) => {
+                course.tracer.renews();
                 teller.tell("refreshing login").await;
                 grant = Box::pin(tokens.recover(&grant)).await.map_err(|error| not_renewed(&error))?;
                 renewed = true;
@@ -145,12 +176,16 @@ async fn attempt(
     grant: &Grant,
     question: &Question,
     teller: &Teller,
-    sent: &mut bool,
-    partial: &mut String,
+    course: &mut Course,
     notes: &mut Vec<String>,
 ) -> Result<Outcome, Failure> {
     let inner = &running.inner;
-    let model = inner.choose_model(grant, question, notes).await?;
+    let Course { sent, partial, tracer, .. } = course;
+    let model = inner.choose_model(grant, question, notes).await.inspect_err(|choice| {
+        if let Choice::Upstream(error) = choice {
+            tracer.fails(error, false);
+        }
+    })?;
     let request = ResponsesRequest {
         model: model.clone(),
         instructions: Some(question.instructions.clone().unwrap_or_else(|| DEFAULT_INSTRUCTIONS.to_owned())),
@@ -165,6 +200,7 @@ async fn attempt(
         *sent = true;
         kill_point::reached("announced");
     }
+    tracer.sending(&model);
     let (sender, mut events) = mpsc::channel(EVENTS);
     let mut answering = std::pin::pin!(inner.upstream.respond(grant, &request, &sender));
     let mut tick = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
@@ -172,16 +208,21 @@ async fn attempt(
     let completed = loop {
         tokio::select! {
             biased;
-            Some(event) = events.recv() => teller.pass_on(event, partial).await,
+            Some(event) = events.recv() => {
+                tracer.hears(&event);
+                teller.pass_on(event, partial).await;
+            }
             completed = &mut answering => break completed,
             _ = tick.tick() => teller.still(partial).await,
         }
     };
     // What was read before the end and not yet passed on.
     while let Ok(event) = events.try_recv() {
+        tracer.hears(&event);
         teller.pass_on(event, partial).await;
     }
     let completed = completed.map_err(|mut error| {
+        tracer.fails(&error, true);
         if let Some(text) = error.partial_text.take() {
             *partial = text.into();
         }

@@ -15,13 +15,11 @@ async fn a_turn_is_sent_under_our_own_name_and_answered() {
     assert_eq!(completed.text, "hello");
     assert_eq!(completed.usage.expect("usage").total, 3);
     assert_eq!((completed.attempts, completed.unparsable_events, completed.notes.len()), (1, 0, 0));
-    assert_eq!(
-        events,
-        [
-            UpstreamEvent::Headers { status: 200, request_id: None },
-            UpstreamEvent::TextDelta { text: "hello".into() },
-        ]
-    );
+    let [UpstreamEvent::Headers { status: 200, request_id: None, took, connect }, text] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert!(connect.is_none_or(|connect| connect <= *took), "{connect:?} of {took:?}");
+    assert_eq!(text, &UpstreamEvent::TextDelta { text: "hello".into() });
     let sent = &server.requests("codex/responses")[0];
     for (name, value) in [
         ("authorization", "Bearer FAKE-access-token-never-print"),
