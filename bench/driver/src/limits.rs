@@ -1,7 +1,9 @@
 //! What one bad client costs the others, and what a house full of idle ones costs the machine.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use codex_oauth_proto::api::{Empty, daemon};
@@ -16,14 +18,15 @@ use crate::home::{Backend, House, pause};
 use crate::mcp::{self, Mcp};
 use crate::proc::{Usage, megabytes};
 use crate::sse::Answer;
-use crate::stats::{median, micros, percentile};
+use crate::stats::{median, median_ratio, micros, percentile};
 use crate::table::{Table, with_unit};
 
 /// Sessions beside the one that does not read.
 const OTHERS: usize = 49;
 
-/// Blocks without and with it, in turns; each asks once in every other session.
-const BLOCKS: usize = 20;
+/// Rounds of three blocks, and how often a block asks in every other session.
+const ROUNDS: usize = 40;
+const ASKS: usize = 4;
 
 /// What the slow one asks for before it stops reading: its calls at once, and lists until nobody takes more.
 const QUESTIONS: u32 = 32;
@@ -53,40 +56,53 @@ fn slow_reader(args: &Args, house: &House, table: &mut Table) -> Result<(), Erro
     let text = Answer::small().text.trim_end().to_owned();
     let start = |_| Ok(Mcp::start(&mut command)?.0);
     let mut others = (0..OTHERS).map(start).collect::<Result<Vec<_>, Error>>()?;
-    let mut block = |took: &mut Vec<f64>| {
-        for other in &mut others {
-            let began = Instant::now();
-            other.send(&mcp::query(2, PROMPT))?;
-            let line = other.line()?;
-            took.push(micros(began.elapsed()));
-            mcp::has_answer(line, &text)?;
+    let mut block = || {
+        let mut took = Vec::with_capacity(OTHERS * ASKS);
+        for _ in 0..ASKS {
+            for other in &mut others {
+                let began = Instant::now();
+                other.send(&mcp::query(2, PROMPT))?;
+                let line = other.line()?;
+                took.push(micros(began.elapsed()));
+                mcp::has_answer(line, &text)?;
+            }
         }
-        Ok::<_, Error>(())
+        Ok::<_, Error>(took)
     };
-    block(&mut Vec::new())?;
-    let (mut quiet, mut beside, mut held) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..BLOCKS {
-        let before = pss(house)?;
-        block(&mut quiet)?;
-        let slow = SlowReader::start(house)?;
-        block(&mut beside)?;
-        held.push(megabytes(pss(house)?.saturating_sub(before) / 1024));
-        drop(slow);
+    block()?;
+    let before = pss(house)?;
+    let first = Last::start(house, Reading::Nothing)?;
+    // What nobody takes more of: the one that reads asks for as many.
+    let lists = first.lists;
+    // Of the first, for which the daemon has to grow: later ones get what those before gave back.
+    let held = megabytes(pss(house)?.saturating_sub(before) / 1024);
+    drop(first);
+    // All read; the same once more, for what two blocks differ by that are alike; one does not read.
+    let mut blocks: [Vec<Vec<f64>>; 3] = Default::default();
+    for round in 0..ROUNDS {
+        // Each goes first equally often.
+        for at in (0..blocks.len()).map(|n| (n + round) % 3) {
+            let reading = if at == 2 { Reading::Nothing } else { Reading::All { lists } };
+            let _last = Last::start(house, reading)?;
+            blocks[at].push(block()?);
+        }
     }
-    let p99 = |values: &[f64]| percentile(values, 99);
-    table.note("50 sessions, all read: p50 / p99", both(&quiet));
-    table.note("50 sessions, one does not read: p50 / p99 of the others", both(&beside));
+    let [reads, reads_too, slow] = &blocks;
+    let ratio = |blocks, percent| median_ratio(&each(blocks, percent), &each(reads, percent));
+    table.note("50 sessions, all read: p50 / p99 of 49", both(reads));
+    table.note("50 sessions, one does not read: p50 / p99 of 49", both(slow));
+    table.note("all read, x another block where all read: p99", with_unit(ratio(reads_too, 99), "x"));
     table.at_most(
-        "one that does not read: the others' p99, x without it",
-        p99(&beside) / p99(&quiet),
+        "one that does not read: the others' p99, x the same one reading",
+        ratio(slow, 99),
         "x",
         1.2,
     );
     table.note(
-        "one that does not read: the others' p50, x without it",
-        with_unit(median(&beside) / median(&quiet), "x"),
+        "one that does not read: the others' p50, x the same one reading",
+        with_unit(ratio(slow, 50), "x"),
     );
-    table.at_most("one that does not read: held for it, worst of 20", percentile(&held, 100), "MB", 4.0);
+    table.at_most("one that does not read: held for it", held, "MB", 4.0);
     Ok(())
 }
 
@@ -115,23 +131,67 @@ fn idle(args: &Args, house: &House, table: &mut Table) -> Result<(), Error> {
     Ok(())
 }
 
-/// A session of the role `mcp` that asks and never reads. It ends when dropped.
-struct SlowReader(#[expect(dead_code, reason = "the connection lives as long as this")] UnixStream);
+/// What the fiftieth session does with its answers.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// It asks for lists until nobody takes more.
+    Nothing,
+    /// It asks for so many lists.
+    All {
+        /// The number.
+        lists: usize,
+    },
+}
 
-impl SlowReader {
-    fn start(house: &House) -> Result<Self, Error> {
+/// The fiftieth session, of the role `mcp`: it asks, and reads or not. It ends when dropped.
+struct Last {
+    stream: UnixStream,
+    /// Lists that it has asked for.
+    lists: usize,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Last {
+    /// Returns when everything is asked, and [`NOT_TAKEN`] later for one that reads: the other has waited that long to find
+    /// that nobody takes more.
+    fn start(house: &House, reading: Reading) -> Result<Self, Error> {
         let env = house.env();
         let endpoint = Endpoint::resolve(&env).map_err(|error| said("find the socket", &error))?;
         let nonce = Nonce::random().trying("make a nonce")?;
         let hello = launch::hello(&env, Role::Mcp, nonce).map_err(|error| said("say hello", &error))?;
         let session = connect::open(&endpoint, env.uid, (&hello).into(), &Caller::unwatched());
-        let mut stream = session.map_err(|error| said("open a session", &error))?.stream;
+        let stream = session.map_err(|error| said("open a session", &error))?.stream;
         stream.set_write_timeout(Some(NOT_TAKEN)).trying("bound a write")?;
+        let mut last = Self { stream, lists: 0, reader: None };
+        let most = match reading {
+            Reading::Nothing => usize::MAX,
+            Reading::All { lists } => {
+                let mut answers = last.stream.try_clone().trying("read in a thread")?;
+                // It ends with the connection.
+                last.reader = Some(std::thread::spawn(move || drop(io::copy(&mut answers, &mut io::sink()))));
+                lists
+            }
+        };
         let asked =
             [mcp::HANDSHAKE.to_vec(), (3..3 + QUESTIONS).flat_map(|id| mcp::query(id, PROMPT)).collect()];
-        stream.write_all(&asked.concat()).trying("ask")?;
-        while stream.write_all(LIST).is_ok() {}
-        Ok(Self(stream))
+        last.stream.write_all(&asked.concat()).trying("ask")?;
+        while last.lists < most && last.stream.write_all(LIST).is_ok() {
+            last.lists += 1;
+        }
+        if last.reader.is_some() {
+            pause(NOT_TAKEN);
+        }
+        Ok(last)
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        // It may be over already.
+        let _over = self.stream.shutdown(Shutdown::Both);
+        if let Some(reader) = self.reader.take() {
+            let _ended = reader.join();
+        }
     }
 }
 
@@ -148,6 +208,12 @@ fn pss(house: &House) -> Result<u64, Error> {
     status(house)?.pss_bytes.ok_or_else(|| Error::said("read the daemon's PSS", "the system does not tell"))
 }
 
-fn both(values: &[f64]) -> String {
-    format!("{} / {}", with_unit(median(values), ""), with_unit(percentile(values, 99), "us"))
+/// The medians of the blocks' medians and 99th percentiles.
+fn both(blocks: &[Vec<f64>]) -> String {
+    let of = |percent| median(&each(blocks, percent));
+    format!("{} / {}", with_unit(of(50), ""), with_unit(of(99), "us"))
+}
+
+fn each(blocks: &[Vec<f64>], percent: usize) -> Vec<f64> {
+    blocks.iter().map(|block| percentile(block, percent)).collect()
 }
