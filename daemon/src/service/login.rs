@@ -43,8 +43,9 @@ impl CodexService {
         let is_needed = !matches!(place, Place::Desktop | Place::Wsl) || pending.redirect_port.is_none();
         if wish.device.unwrap_or(is_needed) {
             let offered = tokens.login_offer_device(&pending.login_id);
-            if let Ok(offered) = tokio::time::timeout(DEVICE_CODE_PATIENCE, offered).await {
-                pending = offered.map_err(|error| error.to_wire())?;
+            // Refused is the offer of a login that has ended: the browser was faster. Its end is told as every login's.
+            if let Ok(Ok(offered)) = tokio::time::timeout(DEVICE_CODE_PATIENCE, offered).await {
+                pending = offered;
             }
         }
         let mut result = shown(&pending, place);

@@ -8,7 +8,7 @@ use codex_oauth_proto::api::account::{
     LoginCancel, LoginCancelParams, LoginPaste, LoginPasteParams, LoginStart, LoginStartParams,
     LoginStartResult, Pasted,
 };
-use codex_oauth_rig::{Rig, Shim, login_end, text_of};
+use codex_oauth_rig::{Rig, Shim, eventually, login_end, text_of};
 use fake_openai::{Effect, Endpoint, Identity};
 use serde_json::{Value, json};
 
@@ -170,4 +170,36 @@ fn a_login_that_is_called_off_at_any_step_leaves_the_old_one_which_still_answers
         TcpListener::bind(("127.0.0.1", login.redirect_port.unwrap())).unwrap();
     }
     rig.sign_in();
+}
+
+#[test]
+fn a_browser_that_is_faster_than_the_device_code_signs_in() {
+    let rig = rig();
+    let link = rig.home.path().join("link");
+    let opener = rig.home.path().join("opener");
+    rig.home.script(
+        &opener,
+        &format!("#!/bin/sh\nprintf %s \"$1\" > '{0}.new' && mv '{0}.new' '{0}'\n", link.display()),
+    );
+    let Rig { fake, home } = rig;
+    let home =
+        home.set("DISPLAY", ":0").set("BROWSER", opener.to_str().unwrap()).set("CODEX_OAUTH_NO_BROWSER", "0");
+    let rig = Rig { fake, home };
+    let _daemon = rig.daemon();
+    rig.fake.next(Endpoint::DeviceUserCode, Effect::hold("code"));
+    thread::scope(|scope| {
+        let starting = scope.spawn(|| {
+            let mut api = rig.api();
+            let wish =
+                LoginStartParams { open_browser: true, device: Some(true), ..LoginStartParams::default() };
+            let login = api.call::<LoginStart>(&wish).unwrap();
+            (login, login_end(&mut api))
+        });
+        eventually("the browser is opened", || link.exists());
+        let page = rig.fake.authorize(&std::fs::read_to_string(&link).unwrap()).unwrap();
+        assert_eq!(page.status, 200, "{}", page.body);
+        let (login, ended) = starting.join().unwrap();
+        assert_eq!((&ended["success"], &ended["loginId"]), (&json!(true), &json!(login.login_id)), "{ended}");
+    });
+    rig.fake.release("code");
 }
