@@ -20,6 +20,8 @@ const HELP_COLUMNS: usize = 80;
 #[command(
     name = "codex-oauth",
     disable_version_flag = true,
+    // Ours also shows the guides.
+    disable_help_subcommand = true,
     args_conflicts_with_subcommands = true,
     max_term_width = HELP_COLUMNS,
     after_long_help = [help::EXAMPLES, help::SHELL, help::ENVIRONMENT, exit::TABLE].join("\n\n"),
@@ -68,7 +70,8 @@ impl Args {
                 | Command::Service { .. }
                 | Command::Uninstall(_)
                 | Command::Completions(_)
-                | Command::Man(_),
+                | Command::Man(_)
+                | Command::Help(_),
             ) => false,
         }
     }
@@ -106,6 +109,7 @@ pub(crate) enum Command {
     Uninstall(UninstallArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
+    Help(HelpArgs),
 }
 
 /// Sign in with your ChatGPT account
@@ -304,6 +308,17 @@ pub(crate) struct ManArgs {
     /// Write a page for each command into this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// Show a guide, or the help of a command
+///
+/// `codex-oauth help` lists the guides. They are those of this build.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = help::HELP_HELP)]
+pub(crate) struct HelpArgs {
+    /// A topic, or a command
+    #[arg(value_name = "TOPIC")]
+    pub(crate) words: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod config;
 mod daemon;
 mod doctor;
 mod explain;
+mod help;
 mod login;
 mod logout;
 mod man;
@@ -45,6 +46,7 @@ pub(crate) fn run(context: &mut Context, args: Args) -> Result<Exit, Failure> {
         Some(Command::Doctor(doctor)) => doctor::run(context, doctor),
         Some(Command::Completions(completions)) => completions::run(context, completions),
         Some(Command::Man(man)) => man::run(context, man),
+        Some(Command::Help(help)) => help::run(context, &help),
         Some(Command::Account { command }) => account::run(context, command),
         Some(Command::Daemon { command }) => daemon::run(context, command),
         Some(Command::Service { command }) => service::run(context, command),

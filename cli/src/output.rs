@@ -50,6 +50,11 @@ impl Output {
         self.stderr_is_terminal
     }
 
+    /// Columns of a text for a person: as many as the terminal has, but no more than one reads with ease.
+    pub(crate) fn columns(&self) -> usize {
+        (self.columns)().min(USUAL_COLUMNS)
+    }
+
     /// Text for standard output.
     pub(crate) fn out(&mut self, text: &str) -> io::Result<()> {
         self.erase_progress()?;

@@ -1,5 +1,6 @@
 //! What the daemon runs with: defaults, then `config.toml`, then environment variables. Nothing of a session decides it.
 
+mod meanings;
 mod network;
 mod settings;
 mod values;
@@ -13,6 +14,7 @@ use codex_oauth_proto::env::{Env, EnvError};
 use codex_oauth_proto::{BUILD, ErrorCode, NextStep, Retry, WireError};
 use serde::Deserialize;
 
+pub use self::meanings::MEANINGS;
 use self::network::InFile;
 use self::settings::{Key, Settings};
 use crate::limits::Limits;

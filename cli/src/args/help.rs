@@ -9,6 +9,7 @@ Examples:
 
 pub(super) const SHELL: &str = "\
 Shell:
+  codex-oauth help TOPIC        guides: quick-start, debugging, ...
   codex-oauth completions bash  also for zsh, fish, powershell and elvish
   codex-oauth man --out DIR     manual pages of all commands";
 
@@ -104,6 +105,12 @@ Examples:
   codex-oauth man | man -l -
   codex-oauth man --out ~/.local/share/man/man1";
 
+pub(super) const HELP_HELP: &str = "\
+Examples:
+  codex-oauth help quick-start
+  codex-oauth help debugging | less
+  codex-oauth help account add";
+
 pub(super) const DAEMON_HELP: &str = "\
 Examples:
   codex-oauth daemon status
@@ -146,6 +153,7 @@ mod tests {
             DOCTOR_HELP,
             COMPLETIONS_HELP,
             MAN_HELP,
+            HELP_HELP,
             DAEMON_HELP,
             SERVICE_HELP,
             exit::TABLE,

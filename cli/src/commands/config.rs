@@ -15,10 +15,12 @@ use crate::args::ConfigArgs;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::words;
 
 /// How what is there is put into force.
 const RENEW: &str = "run `codex-oauth daemon stop` to have it read at the next use";
+
+/// Of a terminal that is not wide.
+const COLUMNS: usize = 80;
 
 /// The shape of `config --json`.
 #[derive(Debug, Serialize)]
@@ -109,12 +111,31 @@ fn page(facts: &Facts) -> String {
     let (waits, settings): (Vec<&Setting>, Vec<&Setting>) =
         facts.read.settings.iter().partition(|setting| setting.name.starts_with("limits."));
     for group in [settings, waits, facts.command.iter().collect()] {
-        let rows = group
+        let rows: Vec<_> = group
             .iter()
-            .map(|setting| [setting.name.clone(), shown(&setting.value), source(setting).to_owned()]);
-        page = page + "\n" + &words::table(&rows.collect::<Vec<_>>());
+            .map(|setting| [&*setting.name, &shown(&setting.value), source(setting)].map(str::to_owned))
+            .collect();
+        page = page + "\n" + &fitted(&rows);
     }
     page
+}
+
+/// In columns, but for the values that are too long for that: their source stands below them.
+fn fitted(rows: &[[String; 3]]) -> String {
+    const GAP: usize = 2;
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or_default();
+    let name_width = width(0);
+    let most = COLUMNS.saturating_sub(name_width + GAP + GAP + width(2));
+    let values = rows.iter().map(|row| row[1].chars().count()).filter(|width| *width <= most);
+    let value_width = values.max().unwrap_or_default();
+    let row = |[name, value, source]: &[String; 3]| {
+        if value.chars().count() <= most {
+            format!("{name:name_width$}  {value:value_width$}  {source}\n")
+        } else {
+            format!("{name:name_width$}  {value}\n{:name_width$}  {source}\n", "")
+        }
+    };
+    rows.iter().map(row).collect()
 }
 
 /// `1455,1457` for a list, `none` for nothing.

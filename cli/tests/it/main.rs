@@ -12,6 +12,8 @@ mod config;
 mod daemon;
 mod doctor;
 mod exit_codes;
+mod guides;
+mod help;
 mod install;
 mod interrupt;
 mod launcher;

@@ -8,8 +8,16 @@ use serde_json::Value;
 
 use crate::tidy::sources;
 
+/// What tests are made of.
+const TEST_KIT: &[&str] = &["fake-openai", "codex-oauth-rig", "codex-oauth-bench"];
+const SHIPS: &str = "nothing that ships can simulate";
+
 /// What a package may not link, and why.
 const FORBIDDEN: &[(&str, &[&str], &str)] = &[
+    ("codex-oauth-mcp", TEST_KIT, SHIPS),
+    ("codex-oauth-proto", TEST_KIT, SHIPS),
+    ("codex-oauth", TEST_KIT, SHIPS),
+    ("codex-oauthd", TEST_KIT, SHIPS),
     ("codex-oauth-mcp", &["tokio", "reqwest", "hyper", "rustls", "rmcp", "clap"], "a session costs nothing"),
     (
         "codex-oauth-proto",
@@ -87,7 +95,7 @@ fn package_names(metadata: &Value) -> BTreeMap<&str, &str> {
 }
 
 #[test]
-fn shim_contract_and_command_line_link_no_runtime_and_no_http() {
+fn no_package_links_what_is_forbidden_to_it() {
     let metadata = metadata();
     let (linked, names) = (linked(&metadata), package_names(&metadata));
     for (package, forbidden, reason) in FORBIDDEN {

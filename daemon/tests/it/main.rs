@@ -4,8 +4,10 @@
 
 mod accounts;
 mod activation;
+mod architecture;
 mod backend_table;
 mod cold_start;
+mod configuration;
 mod deps;
 mod exposure;
 mod fuzz;

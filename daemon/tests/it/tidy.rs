@@ -31,7 +31,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
 }
 
 /// Sources that ship: no tests, no test kit. The part after `mod tests` is cut off.
-fn shipped() -> Vec<(String, String)> {
+pub(crate) fn shipped() -> Vec<(String, String)> {
     let ships = |path: &str| {
         !path.starts_with("testkit")
             && !path.contains("/tests/")

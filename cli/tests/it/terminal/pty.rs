@@ -54,6 +54,8 @@ pub(crate) struct Person {
     keyboard: File,
     terminal: File,
     pieces: Receiver<Vec<u8>>,
+    /// The beginning of a character whose end has not come.
+    unread: Vec<u8>,
     screen: String,
     /// What [`Person::sees`] has found already.
     seen: usize,
@@ -74,19 +76,31 @@ impl Person {
                 }
             }
         });
-        Self { child, keyboard, terminal, pieces, screen: String::new(), seen: 0 }
+        Self { child, keyboard, terminal, pieces, unread: Vec::new(), screen: String::new(), seen: 0 }
     }
 
     /// Waits for this text, below what was seen before.
     pub(crate) fn sees(&mut self, text: &str) {
+        self.until(text);
+    }
+
+    /// The same; gives what stands before it.
+    pub(crate) fn until(&mut self, text: &str) -> String {
         loop {
             if let Some(at) = self.screen[self.seen..].find(text) {
+                let before = self.screen[self.seen..self.seen + at].to_owned();
                 self.seen += at + text.len();
-                return;
+                return before;
             }
             let piece = self.pieces.recv_timeout(PATIENCE);
-            let piece = piece.unwrap_or_else(|_| panic!("{text:?} is not below {:?}", self.screen));
-            self.screen.push_str(std::str::from_utf8(&piece).unwrap());
+            self.unread.extend(piece.unwrap_or_else(|_| panic!("{text:?} is not below {:?}", self.screen)));
+            // A piece may end within a character.
+            let whole = match std::str::from_utf8(&self.unread) {
+                Ok(text) => text.len(),
+                Err(error) => error.valid_up_to(),
+            };
+            let whole: Vec<u8> = self.unread.drain(..whole).collect();
+            self.screen.push_str(std::str::from_utf8(&whole).unwrap());
         }
     }
 
@@ -108,10 +122,11 @@ impl Person {
         let ran = Running::from(self.child).finish();
         let echo = tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ECHO);
         drop(self.terminal);
-        let mut screen = self.screen;
+        let mut bytes = self.unread;
         while let Ok(piece) = self.pieces.recv_timeout(PATIENCE) {
-            screen.push_str(std::str::from_utf8(&piece).unwrap());
+            bytes.extend(piece);
         }
+        let screen = self.screen + std::str::from_utf8(&bytes).unwrap();
         (ran, echo, screen.replace("\r\n", "\n"))
     }
 }
