@@ -94,6 +94,8 @@ if ($LASTEXITCODE -ne 0) { throw "could not run $(Join-Path $From 'codex-oauth.e
 $version = ($said -split ' ')[-1]
 $folder = Join-Path $Prefix $version
 
+$upgrades = @(Get-Versions).Count -gt 0
+
 # Whole under another name before it has its own. One of the same version that is in use stays as it is.
 $new = "$folder.new"
 if (Test-Path $new) { Remove-Item $new -Recurse -Force }
@@ -143,4 +145,8 @@ if ($Service) {
 }
 Get-Versions | Where-Object { $_.FullName -ne $folder } | ForEach-Object { Remove-Version $_ }
 Write-Output "command    codex-oauth ($links is on PATH of new terminals)"
-Write-Output 'next       codex-oauth login'
+if ($upgrades) {
+    Write-Output 'next       nothing: new sessions are of this version, and the daemon hands over to it at its next use'
+} else {
+    Write-Output 'next       codex-oauth login'
+}

@@ -186,14 +186,30 @@ report() {
             echo "command    $command ($bin is not on PATH; to your shell's profile: export PATH=\"$bin:\$PATH\")"
             ;;
     esac
+    running=''
+    if [ "$before" = other ]; then running=$(running_daemon); fi
+    if [ -n "$running" ] && [ "$running" != "${version##* }" ]; then
+        # A newer command has an older daemon hand over, and an older one does not: what comes of it is said below.
+        "$bin/codex-oauth" config > /dev/null 2>&1 || true
+        former=$running running=$(running_daemon)
+        if [ "$running" = "${version##* }" ]; then
+            echo "daemon     $former has handed over to $running, and finishes what it was asked"
+            running=''
+        fi
+    fi
     if [ -z "$before" ]; then
         echo "next       $command login"
-    elif [ "$before" = other ] && "$bin/codex-oauth" daemon status > /dev/null 2>&1; then
-        echo 'daemon     the one that runs is of the earlier build'
-        echo "next       $command daemon stop    (the next use starts the new build)"
+    elif [ -n "$running" ]; then
+        echo "daemon     the one that runs is another build, of version $running"
+        echo "next       $command daemon stop    (it finishes what it was asked; the next use starts this build)"
     else
         echo 'next       nothing: the next use is of this build'
     fi
+}
+
+# The version of the daemon that runs; nothing when none does.
+running_daemon() {
+    "$bin/codex-oauth" --version 2> /dev/null | sed -n 's/^daemon  *\([^ ]*\) (process.*/\1/p'
 }
 
 main "$@"

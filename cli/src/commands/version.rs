@@ -1,6 +1,7 @@
 //! `-V` and `--version`. Neither starts a daemon.
 
-use codex_oauth_proto::{BUILD, Client, PROTOCOL};
+use codex_oauth_proto::version::build;
+use codex_oauth_proto::{Client, PROTOCOL};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -8,7 +9,7 @@ use crate::failure::Failure;
 
 /// The product's version on one line.
 pub(crate) fn short(context: &mut Context) -> Result<Exit, Failure> {
-    context.output.line(&format!("codex-oauth {BUILD}"))?;
+    context.output.line(&format!("codex-oauth {}", build()))?;
     Ok(Exit::Success)
 }
 

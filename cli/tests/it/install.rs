@@ -100,10 +100,44 @@ fn a_second_install_upgrades_and_says_how_to_restart_the_daemon() {
     program.write_all(b"\0").unwrap();
     let ran = machine.install(&["--no-plugin", "--from", newer.to_str().unwrap()]);
     assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
+    // No newer version, so the one that runs would not make way for it.
     assert!(ran.stdout.contains("codex-oauth daemon stop"), "{}", ran.stdout);
     assert_ne!(daemon.metadata().unwrap().ino(), first);
     assert_eq!(machine.codex_oauth(&["daemon", "status"]).code(), 0, "the running daemon goes on");
     assert_eq!(files(daemon.parent().unwrap()).len(), 3, "nothing is left of the way there");
+}
+
+#[test]
+fn an_upgrade_to_a_newer_version_hands_over_and_one_to_an_older_says_what_to_do() {
+    let machine = Machine::new();
+    let install_as = |version: &str| {
+        let from = machine.path(version);
+        std::fs::create_dir(&from).unwrap();
+        for name in PROGRAMS {
+            let script = format!("#!/bin/sh\n# {version}\nexec '{}' \"$@\"\n", built(name).display());
+            write_program(&from.join(name), &script);
+        }
+        let mut install = machine.command(machine.path("release/install.sh"));
+        install
+            .args(["--no-plugin", "--from", from.to_str().unwrap()])
+            .env("CODEX_OAUTH_TEST_BUILD", version);
+        Running::start(&mut install).finish()
+    };
+    assert_eq!(install_as("98.0.0").code(), 0);
+    let mut start = machine.command(machine.prefix().join("bin/codex-oauth"));
+    start.args(["daemon", "start"]).env("CODEX_OAUTH_TEST_BUILD", "98.0.0");
+    assert_eq!(Running::start(&mut start).finish().code(), 0);
+    let newer = install_as("99.0.0");
+    let said =
+        "daemon     98.0.0 has handed over to 99.0.0, and finishes what it was asked\nnext       nothing";
+    assert!(newer.stdout.contains(said), "{}", newer.stdout);
+    let older = install_as("97.0.0");
+    let said = "daemon     the one that runs is another build, of version 99.0.0\nnext       ";
+    assert!(
+        older.stdout.contains(said) && older.stdout.contains("codex-oauth daemon stop"),
+        "{}",
+        older.stdout
+    );
 }
 
 #[test]
