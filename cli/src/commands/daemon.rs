@@ -81,7 +81,9 @@ pub(super) fn stop_running(context: &mut Context) -> Result<bool, Failure> {
     let holder = holder(&lock);
     match Client::open_if_running(&context.env) {
         Ok(Some(client)) => {
-            context.output.progress("waiting for running questions to finish")?;
+            context
+                .output
+                .progress("waiting for running answers to finish; Ctrl-C leaves it to end by itself")?;
             drain(client, deadline)?;
         }
         Ok(None) => return Ok(false),
@@ -101,8 +103,8 @@ fn drain(mut client: Client, deadline: Instant) -> Result<(), WireError> {
     client.call::<Drain>(&DrainParams { reason: "codex-oauth daemon stop".to_owned() })?;
     loop {
         match client.wait(Some(deadline), None) {
-            Ok(Waited::Notification(_)) => {}
-            Ok(Waited::Woken | Waited::TimedOut) => return Ok(()),
+            Ok(Waited::Notification(_) | Waited::Woken) => {}
+            Ok(Waited::TimedOut) => return Err(still_ending()),
             // It hung up: what was waited for.
             Err(error) if error.code == ErrorCode::DaemonUnavailable => return Ok(()),
             Err(error) => return Err(error),
@@ -116,15 +118,21 @@ fn holder(lock: &Path) -> String {
 }
 
 fn not_stopped(error: &LockError) -> WireError {
-    let seconds = STOP_PATIENCE.as_secs();
-    let message = match error {
-        LockError::Held { .. } => {
-            format!(
-                "could not see the daemon end within {seconds} s: it ends by itself when its questions are done"
-            )
+    match error {
+        LockError::Held { .. } => still_ending(),
+        LockError::Io { .. } => {
+            let message = codex_oauth_proto::connect::with_causes(error);
+            WireError::daemon(ErrorCode::DaemonUnavailable, Retry::Safe, message).next(NextStep::Retry)
         }
-        LockError::Io { .. } => codex_oauth_proto::connect::with_causes(error),
-    };
+    }
+}
+
+/// It has been told, and has answers to finish.
+fn still_ending() -> WireError {
+    let message = format!(
+        "could not see the daemon end within {} s: it takes no further questions and ends by itself when its answers are done",
+        STOP_PATIENCE.as_secs()
+    );
     WireError::daemon(ErrorCode::DaemonUnavailable, Retry::Safe, message).next(NextStep::Retry)
 }
 
