@@ -39,6 +39,7 @@ mod notify;
 mod place;
 #[cfg_attr(windows, path = "windows/process.rs")]
 mod process;
+mod queue;
 pub mod secret;
 mod server;
 mod service;

@@ -12,7 +12,6 @@ mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codex_oauth_proto::api::trace::Trace;
@@ -20,6 +19,7 @@ use codex_oauth_proto::api::turn::{Completed, Kept};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::queue::{Sender, queue};
 use database::Database;
 use worker::{Job, Task};
 
@@ -39,7 +39,7 @@ pub(crate) struct StateError(String);
 /// The handle; every clone is the same database.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
-    queue: SyncSender<Box<dyn Job>>,
+    queue: Sender<Box<dyn Job>>,
     fault: Arc<Mutex<Option<String>>>,
 }
 
@@ -49,7 +49,7 @@ impl State {
     /// # Errors
     /// When the system has no thread to give.
     pub(crate) fn open(path: PathBuf) -> std::io::Result<Self> {
-        let (queue, jobs) = sync_channel(QUEUE);
+        let (queue, jobs) = queue(QUEUE, worker::LINGER);
         let fault = Arc::new(Mutex::new(None));
         let database = Database::new(path, Arc::clone(&fault));
         std::thread::Builder::new().name("state".to_owned()).spawn(move || worker::work(database, &jobs))?;
@@ -106,9 +106,9 @@ impl State {
         F: for<'c> FnOnce(&mut database::Open<'c>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.queue
-            .try_send(Box::new(Task::new(work, Some(reply))))
-            .map_err(|_| StateError("the disk does not keep up".to_owned()))?;
+        if !self.queue.push(Box::new(Task::new(work, Some(reply))), true) {
+            return Err(StateError("the disk does not keep up".to_owned()));
+        }
         answer.await.map_err(|_| StateError("the thread of the database has ended".to_owned()))?
     }
 
@@ -116,7 +116,7 @@ impl State {
     where
         F: for<'c> FnOnce(&mut database::Open<'c>) -> rusqlite::Result<()> + Send + 'static,
     {
-        if self.queue.try_send(Box::new(Task::new(work, None))).is_err() {
+        if !self.queue.push(Box::new(Task::new(work, None)), false) {
             tracing::error!("an answer could not be kept: the disk does not keep up");
         }
     }

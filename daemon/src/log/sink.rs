@@ -4,15 +4,19 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::file::LogFile;
+use crate::queue::{Receiver, Sender, queue};
 
 /// Lines under way: what comes in a burst while one write lasts.
 const QUEUE_LINES: usize = 1024;
+
+/// How long a line waits for others to share its write. A crash of the daemon costs so much of the log.
+const LINGER: Duration = Duration::from_millis(10);
 
 /// A longer line is cut: the queue then holds a few MiB at most.
 const LINE_BYTES: usize = 8 * 1024;
@@ -35,7 +39,7 @@ pub(super) enum Target {
 /// The log's entrance; every clone is the same one.
 #[derive(Clone, Debug)]
 pub(super) struct Sink {
-    queue: SyncSender<Item>,
+    queue: Sender<Item>,
     lost: Arc<AtomicU64>,
 }
 
@@ -50,7 +54,7 @@ enum Item {
 impl Sink {
     /// Starts the writing thread. It ends with the process.
     pub(super) fn start(target: Target) -> io::Result<Self> {
-        let (queue, items) = sync_channel(QUEUE_LINES);
+        let (queue, items) = queue(QUEUE_LINES, LINGER);
         let lost = Arc::new(AtomicU64::new(0));
         let mut writer = Writer { target, lost: Arc::clone(&lost), told: 0 };
         std::thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&items))?;
@@ -65,13 +69,13 @@ impl Sink {
     /// Opens the file again, if there is one.
     pub(super) fn reopen(&self) {
         // A full queue means that the log stalls, and then the file is not the matter.
-        let _stalled = self.queue.try_send(Item::Reopen);
+        let _stalled = self.queue.push(Item::Reopen, true);
     }
 
     /// Waits until what was logged so far is written, for at most [`FLUSH`].
     pub(super) fn flush(&self) {
         let (done, written) = sync_channel(1);
-        if self.queue.try_send(Item::Flush(done)).is_ok() {
+        if self.queue.push(Item::Flush(done), true) {
             let _late = written.recv_timeout(FLUSH);
         }
     }
@@ -84,7 +88,7 @@ impl Write for Sink {
         if let (true, Some(last)) = (kept.len() < line.len(), kept.last_mut()) {
             *last = b'\n';
         }
-        if self.queue.try_send(Item::Line(kept)).is_err() {
+        if !self.queue.push(Item::Line(kept), false) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -113,13 +117,15 @@ struct Writer {
 impl Writer {
     fn run(&mut self, items: &Receiver<Item>) {
         let (mut batch, mut lines) = (Vec::new(), 0);
-        while let Ok(first) = items.recv() {
-            let mut next = Some(first);
-            while let Some(item) = next {
+        while let Some(taken) = items.take(None) {
+            for item in taken {
                 match item {
                     Item::Line(line) => {
                         batch.extend_from_slice(&line);
                         lines += 1;
+                        if batch.len() >= BATCH_BYTES {
+                            self.write(&mut batch, &mut lines);
+                        }
                     }
                     Item::Reopen => {
                         self.write(&mut batch, &mut lines);
@@ -131,7 +137,6 @@ impl Writer {
                         let _ended = done.try_send(());
                     }
                 }
-                next = if batch.len() < BATCH_BYTES { items.try_recv().ok() } else { None };
             }
             self.write(&mut batch, &mut lines);
         }

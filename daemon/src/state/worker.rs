@@ -1,28 +1,24 @@
 //! The thread of the database: takes what is queued, does it in one transaction, and answers after the commit.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::StateError;
 use super::database::{Database, Open};
+use crate::queue::Receiver;
 
 /// Jobs in one transaction. More wait for the next, so that the first of a burst is not kept waiting for the last.
 const BATCH: usize = 128;
 
-/// How long a job that nobody waits for may wait for others to share its transaction: it is committed with the next question
-/// of whoever asks one after the other. A crash in between costs what an answer costs that its client has already got, or
-/// `outcome_unknown`.
-const LINGER: Duration = Duration::from_millis(20);
+/// How long a job that nobody waits for waits for others to share its transaction. A crash in between costs an answer that its
+/// client has already got, or one that nobody waited for.
+pub(super) const LINGER: Duration = Duration::from_millis(20);
 
 /// A piece of work, done in one transaction with others and answered once that is committed.
 pub(super) trait Job: Send {
     /// Does it, changing what it changes in one statement. It counts only once the whole transaction is committed.
     fn run(&mut self, db: &mut Open<'_>) -> rusqlite::Result<()>;
-
-    /// Whether somebody waits for it.
-    fn is_awaited(&self) -> bool;
 
     /// What it did is committed, or not and why.
     fn finish(self: Box<Self>, committed: Result<(), StateError>);
@@ -53,10 +49,6 @@ where
         Ok(())
     }
 
-    fn is_awaited(&self) -> bool {
-        self.reply.is_some()
-    }
-
     fn finish(self: Box<Self>, committed: Result<(), StateError>) {
         let Self { result, reply, .. } = *self;
         let Some(reply) = reply else { return };
@@ -71,34 +63,11 @@ where
 pub(super) fn work(mut database: Database, jobs: &Receiver<Box<dyn Job>>) {
     // Opened at once, beside the daemon's start, so that the first question does not wait for it.
     database.transaction(Vec::new());
-    loop {
-        let first = match database.next_prune() {
-            Some(wait) => jobs.recv_timeout(wait),
-            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        let batch: Vec<Box<dyn Job>> = match first {
-            Ok(job) => batch(job, jobs),
-            Err(RecvTimeoutError::Timeout) => Vec::new(),
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        if !batch.is_empty() {
-            database.transaction(batch);
+    while let Some(mut taken) = jobs.take(database.next_prune()) {
+        while !taken.is_empty() {
+            let rest = taken.split_off(taken.len().min(BATCH));
+            database.transaction(std::mem::replace(&mut taken, rest));
         }
         database.tidy();
     }
-}
-
-/// `first` and what comes until somebody waits, or time or room are over; then what is there at once.
-fn batch(first: Box<dyn Job>, jobs: &Receiver<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-    let until = Instant::now() + LINGER;
-    let mut batch = vec![first];
-    while batch.len() < BATCH && !batch.last().is_some_and(|job| job.is_awaited()) {
-        match jobs.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(job) => batch.push(job),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    let room = BATCH - batch.len();
-    batch.extend(jobs.try_iter().take(room));
-    batch
 }
