@@ -51,6 +51,7 @@ table! {
     23 machine a_home_that_is_read_only
     25 login a_login_of_another_machine
     25 machine another_credential_store
+    0 machine a_file_in_the_place_of_the_socket
     0 network a_clock_that_is_wrong
     0 machine an_older_daemon
     0 machine two_installations

@@ -34,6 +34,20 @@ pub(super) fn a_socket_that_nobody_listens_at() {
     house.is_well();
 }
 
+pub(super) fn a_file_in_the_place_of_the_socket() {
+    let house = House::signed_in().with_home(Home::spawning);
+    let socket = house.rig.home.endpoint().socket();
+    #[expect(clippy::disallowed_methods, reason = "of a daemon that was killed")]
+    std::fs::remove_file(&socket).unwrap();
+    File::create(&socket).unwrap();
+    house.fails(&["it is not a socket of ours", "next: repair or move away"]);
+    house.doctor_names("socket", "fail", &["it is not a socket of ours", "repair or move away"]);
+    #[expect(clippy::disallowed_methods, reason = "the step that is followed: it is moved away")]
+    std::fs::rename(&socket, socket.with_extension("old")).unwrap();
+    house.answers();
+    house.is_well();
+}
+
 pub(super) fn a_daemon_that_may_not_be_started() {
     let house = House::signed_in().with_home(|home| home);
     house.fails(&["CODEX_OAUTH_NO_SPAWN=1 forbids", "next: unset CODEX_OAUTH_NO_SPAWN"]);
