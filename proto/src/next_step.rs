@@ -102,9 +102,10 @@ impl NextStep {
                 pick("correct the argument and call again", "correct the argument and run it again")
             }
             Self::CheckPlan => "look at your plan and limits on chatgpt.com under Settings, Usage".to_owned(),
-            Self::CheckNetwork => {
-                "check the network, HTTPS_PROXY and CODEX_OAUTH_CA_FILE, then try again".to_owned()
-            }
+            Self::CheckNetwork => pick(
+                "run /codex-oauth:codex-doctor to see what is in the way",
+                "run `codex-oauth doctor` to see what is in the way",
+            ),
             Self::FixFile { path } => format!("repair or move away `{path}`, then try again"),
             Self::FixConfiguration { name } => format!("correct {name}, then try again"),
             Self::Reconfigure { name } => format!("set {name}, then run `codex-oauth daemon stop`"),

@@ -143,7 +143,7 @@ fn a_probe_is_asked_for_and_its_failure_counts() {
     assert_eq!(ran.code(), 0);
     let ran = shown(&["status", "--probe"], account(&probe(json!(error))), limits(), daemon_status());
     assert!(ran.stdout.contains("\nprobe      could not reach chatgpt.com\n"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("\nnext       check the network"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\nnext       run `codex-oauth doctor`"), "{}", ran.stdout);
     assert_eq!(ran.code(), 5);
 }
 

@@ -18,7 +18,7 @@ const LIST_MODELS: &str = "call codex_models";
 const SHORTEN: &str = "send a shorter prompt";
 const PLAN: &str = "look at your plan";
 const ARGUMENTS: &str = "correct the argument";
-const NETWORK: &str = "check the network";
+const NETWORK: &str = "run /codex-oauth:codex-doctor";
 const UPGRADE: &str = "install the newest version";
 const REPHRASE: &str = "ask it differently";
 

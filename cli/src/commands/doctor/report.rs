@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use codex_oauth_proto::{BUILD, Surface, WireError};
+use codex_oauth_proto::{BUILD, NextStep, Surface, WireError};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
@@ -59,8 +59,12 @@ impl Finding {
 
     /// A failure in the words of the wire.
     pub(super) fn error(error: &WireError) -> Self {
-        let step = error.next_step.as_ref().map(|step| step.render(Surface::Shell));
-        let remedy = step.unwrap_or_else(|| "run `codex-oauth daemon run` to see more of it".to_owned());
+        let remedy = match &error.next_step {
+            // That step leads here.
+            Some(NextStep::CheckNetwork) => "see to that, or try from another network".to_owned(),
+            Some(step) => step.render(Surface::Shell),
+            None => "run `codex-oauth daemon run` in a terminal to see more of it".to_owned(),
+        };
         Self::fail(error.message.clone(), remedy, Exit::of(error.code))
     }
 

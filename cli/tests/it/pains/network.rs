@@ -14,7 +14,7 @@ pub(super) fn a_block_page_of_cloudflare() {
         house.rig.fake.script(Script::always(endpoint, Effect::cloudflare_blocked()));
     }
     house.fails(&["Cloudflare", "next: "]);
-    house.doctor_names("backend", "fail", &["Cloudflare"]);
+    house.doctor_names("backend", "fail", &["Cloudflare", "another network"]);
     // The step is another network, on which there is no such page.
     house.rig.fake.clear_scripts();
     house.answers();
