@@ -59,17 +59,16 @@ pub(super) fn a_machine_without_a_browser() {
 }
 
 pub(super) fn ports_that_another_program_has() {
-    let house = House::signed_out();
-    let ports = house.rig.home.env().get("CODEX_OAUTH_CALLBACK_PORTS").unwrap().to_owned();
-    let _squatter: Vec<TcpListener> = ports
-        .split(',')
-        .map(|port| TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap())
-        .collect();
+    let squatter: Vec<TcpListener> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let ports: Vec<String> =
+        squatter.iter().map(|port| port.local_addr().unwrap().port().to_string()).collect();
+    let house = House::signed_out()
+        .with_home(|home| home.set("CODEX_OAUTH_CALLBACK_PORTS", &ports.join(",")))
+        .starts_a_daemon();
     let us = format!("({})", std::process::id());
     house.doctor_names("callback", "warn", &["taken by", &us, "codex-oauth login --device"]);
     let text = text_of(&house.tool("codex_login", &json!({})));
     assert!(text.contains("The browser cannot come back here") && text.contains("login --paste"), "{text}");
-    assert_eq!(house.command(&["logout"]).code(), 0);
     let mut command = house.rig.home.command(&binary("codex-oauth"));
     let device = command.args(["login", "--device"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let running = Running::start(device);
