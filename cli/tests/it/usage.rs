@@ -1,6 +1,6 @@
 //! The command line itself: help, versions, mistakes.
 
-use codex_oauth_proto::BUILD;
+use codex_oauth_proto::{BUILD, PROTOCOL};
 
 use crate::rig::{Place, script};
 
@@ -13,13 +13,16 @@ fn the_short_version_is_one_line() {
 #[test]
 fn the_long_version_names_protocol_and_daemon_and_starts_none() {
     let place = Place::new();
-    let absent = format!("codex-oauth {BUILD}\nprotocol    1\ndaemon      not running\n");
+    let (min, max) = (PROTOCOL.min.0, PROTOCOL.max.0);
+    let spoken = if min == max { min.to_string() } else { format!("{min} to {max}") };
+    let absent = format!("codex-oauth {BUILD}\nprotocol    {spoken}\ndaemon      not running\n");
     let ran = place.run(&["--version"]);
     assert_eq!((ran.code(), ran.stdout), (0, absent));
 
     let daemon = place.daemon(vec![script(|mut session| assert_eq!(session.next(), None))]);
-    let there =
-        format!("codex-oauth {BUILD}\nprotocol    1\ndaemon      {BUILD} (process 4711, protocol 1)\n");
+    let there = format!(
+        "codex-oauth {BUILD}\nprotocol    {spoken}\ndaemon      {BUILD} (process 4711, protocol 1)\n"
+    );
     let ran = place.run(&["--version"]);
     assert_eq!((ran.code(), ran.stdout), (0, there));
     daemon.done();

@@ -16,8 +16,8 @@ const END: &str = "<!-- end: settings -->\n";
 /// Writes the table anew.
 const BLESS: &str = "CODEX_OAUTH_BLESS=1 cargo test -p codex-oauthd --test it configuration";
 
-/// Variables of tests and of the installer itself.
-const NOT_FOR_PEOPLE: &[&str] = &["CODEX_OAUTH_", "CODEX_OAUTH_INSTALL"];
+/// The beginning of all of them, and what tests alone read.
+const NOT_FOR_PEOPLE: &[&str] = &["CODEX_OAUTH_", "CODEX_OAUTH_BLESS"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
