@@ -7,9 +7,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use codex_oauth_proto::lock::{Acquired, FileLock};
+use codex_oauth_proto::lock::Acquired;
 
-pub use codex_oauth_proto::lock::LockError;
+pub use codex_oauth_proto::lock::{FileLock, LockError};
 
 /// The Codex CLI holds them for the milliseconds of one write; another daemon of ours for one exchange with the issuer.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -63,7 +63,11 @@ impl Server {
                     self.shutdown.advance(Phase::Draining);
                 }
                 () = self.idle.lasted(self.limits.idle) => {
-                    if !self.service.is_quiet() {
+                    let shares = self.service.renews_for_others();
+                    if shares {
+                        tracing::debug!("nobody asks, but the login that is shared has to be renewed");
+                    }
+                    if shares || !self.service.is_quiet() {
                         self.idle.touch();
                         continue;
                     }

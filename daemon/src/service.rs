@@ -126,6 +126,11 @@ impl CodexService {
         self.turns_running() == 0 && self.inner.accounts.is_quiet()
     }
 
+    /// Whether a login is renewed for another program too, which needs this daemon when nobody else does.
+    pub(crate) fn renews_for_others(&self) -> bool {
+        self.inner.accounts.is_sharing()
+    }
+
     /// Gives up the right to renew or change the login; see [`Accounts::release`].
     pub(crate) async fn release_login(&self) {
         self.inner.accounts.release().await;

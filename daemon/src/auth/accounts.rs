@@ -242,6 +242,12 @@ impl Accounts {
         self.0.all().iter().map(|(_, tokens)| tokens.keep_fresh()).collect()
     }
 
+    /// Whether an account is the Codex CLI's and renewed for it.
+    pub fn is_sharing(&self) -> bool {
+        let named = self.0.named.lock();
+        named.managers.values().any(|manager| matches!(manager.entry, Entry::Codex(_, Mode::Share)))
+    }
+
     /// Whether no refresh, login or logout is under way.
     pub fn is_quiet(&self) -> bool {
         self.0.tracker.is_empty()

@@ -64,6 +64,17 @@ impl Binding {
     }
 }
 
+/// Whether `login` is of one of the `wanted` workspaces; none named, any is. What its tokens say counts as well as what was
+/// recorded when a person signed in: a renewal may have brought tokens of another one.
+pub(super) fn check_workspace(wanted: &[String], login: &Credentials) -> Result<(), AuthError> {
+    let claimed = login.claims().account_id;
+    let mut named = [Some(&login.account_id), claimed.as_ref()].into_iter().flatten();
+    match named.find(|id| !wanted.is_empty() && !wanted.contains(id)) {
+        Some(found) => Err(AuthError::Workspace { wanted: wanted.to_owned(), found: found.clone() }),
+        None => Ok(()),
+    }
+}
+
 impl From<NotRefreshable> for AuthError {
     fn from(why: NotRefreshable) -> Self {
         match why {

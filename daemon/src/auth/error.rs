@@ -41,6 +41,14 @@ pub enum AuthError {
         /// The configured backend origin.
         our_backend_origin: String,
     },
+    /// The login is of another workspace than the configured ones (WIRE §2.5). Next step: sign in to one of those.
+    #[error("could not use the login: its workspace is `{found}`, and the configured one is `{}`", wanted.join("` or `"))]
+    Workspace {
+        /// The configured ones.
+        wanted: Vec<String>,
+        /// The login's.
+        found: String,
+    },
     /// The file holds an older copy of the login, whose refresh token this daemon has spent; sending it again could end
     /// the whole login at the issuer. Next step: sign in.
     #[error("could not renew the access token: {}", NotRefreshable::Spent { at: *.at })]
@@ -187,7 +195,13 @@ impl AuthError {
     /// Whether this failure to renew a token leaves the old one as good as it was: nobody signed out, and no other
     /// account signed in.
     pub(super) fn leaves_old(&self) -> bool {
-        !matches!(self, Self::NotLoggedIn | Self::AccountMismatch { .. } | Self::GrantElsewhere { .. })
+        !matches!(
+            self,
+            Self::NotLoggedIn
+                | Self::AccountMismatch { .. }
+                | Self::GrantElsewhere { .. }
+                | Self::Workspace { .. }
+        )
     }
 }
 

@@ -169,9 +169,8 @@ impl Issuer {
             Err(error) => return Err(RefreshError::Unknown(error)),
         };
         match answer::judge(answer.status.as_u16(), &answer.body, &[token]) {
-            Verdict::Success => {
-                parse_tokens(&answer.body).map_err(|error| RefreshError::Transient(error, answer.retry_after))
-            }
+            // The token may be spent, and what came for it lost.
+            Verdict::Success => parse_tokens(&answer.body).map_err(RefreshError::Unknown),
             Verdict::Refused { code, message } => Err(RefreshError::Refused(Refusal {
                 status: answer.status.as_u16(),
                 code,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use super::binding::check_workspace;
 use super::config::{AuthConfig, ConfigError};
 use super::credentials::{Binding, Credentials, Need, Reason};
 use super::error::{AuthError, NotRefreshable};
@@ -62,6 +63,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     journal: Journal,
     ours: Binding,
+    workspaces: Vec<String>,
     store: Arc<Store>,
     issuer: Arc<Issuer>,
     refresher: Arc<Refresher>,
@@ -98,6 +100,7 @@ impl TokenManager {
         }
         let reread = Reread { tries: limits.reread_tries, pause: limits.reread_pause };
         let ours = Binding::ours(&config);
+        let workspaces = config.workspaces.clone();
         let journal = Journal::new(shelf.history(&config.history));
         let (clock, holder) = (seams.clock, seams.holder);
         let store = Arc::new(Store::new((file, shelf), reread, clock.clone(), journal.clone(), changes));
@@ -124,9 +127,19 @@ impl TokenManager {
             &limits,
         );
         let freshness = Freshness::default();
-        let shared =
-            Shared { limits, tracker, clock, journal, ours, store, issuer, refresher, freshness, logins };
-        Self(Arc::new(shared))
+        Self(Arc::new(Shared {
+            limits,
+            tracker,
+            clock,
+            journal,
+            ours,
+            workspaces,
+            store,
+            issuer,
+            refresher,
+            freshness,
+            logins,
+        }))
     }
 
     /// Finishes a refresh that an earlier process left undone. At the start; what fails is tried again at the first
@@ -246,7 +259,7 @@ impl Shared {
     /// it is due. `None` when there is no login that can be renewed.
     pub(super) async fn fresh_for(&self, ahead: Duration) -> Option<Duration> {
         let login = self.store.current().await.ok().flatten()?;
-        self.ours.check_place(&login).ok()?;
+        self.check_place(&login).ok()?;
         let token = self.ours.check_spendable(&login).ok()?;
         if self.refresher.ended(&token).is_some() {
             return None;
@@ -267,7 +280,7 @@ impl Shared {
         for _ in 0..LOOKS {
             let login = self.store.current().await?.ok_or(AuthError::NotLoggedIn)?;
             self.refresher.notice(&login).await;
-            self.ours.check_place(&login)?;
+            self.check_place(&login)?;
             let (urgency, reason) = match self.need(&login, rejected, ahead)? {
                 Need::None => return Ok(login.grant()),
                 Need::Early(reason) => (Urgency::Early, reason),
@@ -313,6 +326,12 @@ impl Shared {
         Ok(Need::Needed(Reason::UnauthorizedRecovery))
     }
 
+    /// Whether the login may be sent anywhere at all.
+    fn check_place(&self, login: &Credentials) -> Result<(), AuthError> {
+        self.ours.check_place(login)?;
+        check_workspace(&self.workspaces, login)
+    }
+
     /// Signing in and out in the Codex CLI's file is that program's own affair.
     fn check_ours(&self) -> Result<(), AuthError> {
         if self.store.shelf().is_ours() {
@@ -337,7 +356,7 @@ impl Shared {
             Ok(token) => self.refresher.ended(&token),
             Err(why) => Some(why),
         };
-        let place = self.ours.check_place(&login);
+        let place = self.check_place(&login);
         let when = (self.clock.now(), self.limits.refresh_before_expiry);
         AuthStatus::of(file, &login, place, not_refreshable, when)
     }

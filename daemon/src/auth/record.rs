@@ -82,6 +82,12 @@ pub(super) fn parse(record: &Value) -> Result<Credentials, RecordError> {
     Wire::deserialize(record).map_err(|_| RecordError::WrongType)?.try_into()
 }
 
+/// The refresh token of the original plugin in its own record: for an import, which a person asks for, and nothing else.
+pub(super) fn plugin_refresh_token(record: &Value) -> Option<Secret> {
+    let flat = record.get("refresh_token").filter(|_| record.get("grant").is_none());
+    flat.and_then(Value::as_str).filter(|text| !text.is_empty()).map(Secret::new)
+}
+
 /// The record of `login`.
 pub(super) fn render(login: &Credentials) -> Map<String, Value> {
     let mut record = Map::new();
@@ -214,6 +220,17 @@ mod tests {
         .unwrap();
         assert_eq!((login.account_id.as_str(), login.own), ("acct", None));
         assert_eq!(login.expires_at.map(unix_seconds), Some(1_795_337_241));
+    }
+
+    #[test]
+    fn only_the_original_record_has_a_refresh_token_to_import() {
+        let theirs = json!({"access_token": "a", "refresh_token": "rt_THEIRS"});
+        assert_eq!(plugin_refresh_token(&theirs), Some(Secret::new("rt_THEIRS")));
+        let mut ours = Value::Object(render(&credentials("at", "rt_OURS")));
+        ours["refresh_token"] = json!("rt_STALE");
+        for record in [ours, json!({"refresh_token": ""}), json!({"refresh_token": 5}), json!("rt_TEXT")] {
+            assert_eq!(plugin_refresh_token(&record), None);
+        }
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub enum AuthState {
     NeedsRefresh,
     /// The access token has ended and cannot be renewed.
     Expired,
-    /// The login is bound to another issuer or backend: [`AuthError::GrantElsewhere`].
+    /// The login is bound to another issuer or backend, [`AuthError::GrantElsewhere`], or is of another workspace than the
+    /// configured ones, [`AuthError::Workspace`].
     Elsewhere(AuthError),
     /// The file or our record in it cannot be read.
     Unreadable(Arc<StoreError>),

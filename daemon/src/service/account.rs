@@ -10,7 +10,7 @@ use codex_oauth_proto::api::account::{
 use tokio::time::Instant;
 
 use super::{CodexService, Inner};
-use crate::auth::{AuthState, AuthStatus, Entry, LogoutReport, Revocation, TokenManager, Wanted};
+use crate::auth::{AuthError, AuthState, AuthStatus, Entry, LogoutReport, Revocation, TokenManager, Wanted};
 use crate::upstream::{self, ErrorKind};
 
 /// Whether `account/read` also tries the login.
@@ -160,7 +160,8 @@ pub(super) const fn word(state: &AuthState) -> LoginStatus {
         AuthState::NotAuthenticated => LoginStatus::NotAuthenticated,
         AuthState::Authenticated => LoginStatus::Authenticated,
         AuthState::NeedsRefresh => LoginStatus::NeedsRefresh,
-        AuthState::Expired => LoginStatus::Expired,
+        // Good for others, not for this configuration: to sign in is what helps.
+        AuthState::Expired | AuthState::Elsewhere(AuthError::Workspace { .. }) => LoginStatus::Expired,
         AuthState::Elsewhere(_) | AuthState::Unreadable(_) => LoginStatus::Unreadable,
     }
 }

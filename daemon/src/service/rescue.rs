@@ -40,6 +40,9 @@ impl AuthError {
             Self::GrantElsewhere { .. } => {
                 daemon(Code::LoginElsewhere, Retry::Never, message).next(NextStep::Login)
             }
+            Self::Workspace { .. } => {
+                daemon(Code::AccountMismatch, Retry::Never, message).next(NextStep::Login)
+            }
             Self::AccountMismatch { .. } => {
                 daemon(Code::AccountMismatch, Retry::Safe, message).next(NextStep::Retry)
             }

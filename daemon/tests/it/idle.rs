@@ -1,11 +1,15 @@
 //! A daemon that nobody needs ends, and the call that comes in the very instant is answered.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::daemon::Status;
 use codex_oauth_rig::scale::{Seeded, rounds};
 use codex_oauth_rig::{Rig, eventually};
+use fake_openai::MintRequest;
+use serde_json::{Value, json};
 
 #[test]
 fn calls_at_the_edge_of_the_idle_time_are_all_answered() {
@@ -31,6 +35,31 @@ fn calls_at_the_edge_of_the_idle_time_are_all_answered() {
 }
 
 #[test]
+fn a_daemon_that_shares_a_login_stays_for_it_though_nobody_asks() {
+    let rig = Rig::new().limits(&[("idle_ms", 20)]);
+    let Rig { fake, home } = rig;
+    let rig = Rig { fake, home: home.set("CODEX_OAUTH_LOG", "debug") };
+    let put = |path: &Path, document: Value| {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::File::create(path).unwrap().write_all(document.to_string().as_bytes()).unwrap();
+    };
+    let login = rig.fake.mint(&MintRequest::default());
+    let theirs = rig.home.path().join("codex-auth.json");
+    let tokens = json!({
+        "id_token": login.id_token, "access_token": login.access_token, "refresh_token": login.refresh_token,
+        "account_id": login.account_id,
+        "oauth_provenance": {"issuer": rig.fake.issuer_url(), "client_id": "app_EMoamEEZ73f0CkXaXp7hrann"},
+    });
+    put(&theirs, json!({"auth_mode": "chatgpt", "tokens": tokens}));
+    let shared = json!({"codex": {"codex_file": theirs, "mode": "share"}});
+    put(&rig.home.auth_file(), json!({"openai_codex_accounts": {"logins": shared}}));
+    let daemon = rig.daemon();
+    let log = || daemon.log().matches("the login that is shared has to be renewed").count();
+    eventually("the idle time has passed more than once", || log() > 1);
+    assert_eq!(rig.api().call::<Status>(&Empty {}).unwrap().pid, daemon.pid());
+}
+
+#[test]
 fn a_daemon_whose_socket_was_taken_away_makes_way_for_another() {
     let mut rig = Rig::new().limits(&[("self_check_ms", 20)]);
     let mut daemon = rig.daemon();
@@ -46,7 +75,7 @@ fn what_listens_is_touched_so_that_cleaners_of_old_files_leave_it() {
     let rig = Rig::new().limits(&[("self_check_ms", 20)]);
     let _daemon = rig.daemon();
     let socket = rig.home.endpoint().socket();
-    let old = |path: &std::path::Path| {
+    let old = |path: &Path| {
         std::process::Command::new("touch").args(["-d", "2001-01-01"]).arg(path).status().unwrap();
     };
     for path in [socket.as_path(), socket.parent().unwrap()] {

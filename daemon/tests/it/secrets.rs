@@ -13,6 +13,8 @@ use codex_oauth_rig::{Rig, Shim, binary, login_end};
 use fake_openai::{Effect, Endpoint, Identity};
 use serde_json::{Value, json};
 
+use crate::support::{end_token, failure, mcp, status_of};
+
 /// A text that is in the prompts, and so in the answers, and nowhere else.
 const PROMPT: &str = "CANARY-prompt-7f1b";
 
@@ -40,8 +42,12 @@ fn no_filter_makes_a_library_print_a_secret() {
 /// Logs in, asks, fails in every way that quotes something, and signs out, by tool and by command line. Looks for every
 /// secret in all that this leaves behind, and gives the log.
 fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
-    let Rig { fake, home } =
-        rig.limits(&[("backoff_first_ms", 1), ("turn_retries", 1), ("device_poll_ms", 10)]);
+    let Rig { fake, home } = rig.limits(&[
+        ("backoff_first_ms", 1),
+        ("turn_retries", 1),
+        ("device_poll_ms", 10),
+        ("refresh_backoff_first_ms", 1),
+    ]);
     let rig = Rig { fake, home: home.set("CODEX_OAUTH_LOG", filter) };
     let daemon = rig.signed_in();
     let mut shim = Shim::initialized(&rig.home);
@@ -66,6 +72,9 @@ fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
     }
     rig.fake.invalidate_access_tokens();
     rig.fake.next(Endpoint::Refresh, Effect::internal_error());
+    call("codex_query", &question);
+    let odd = json!({"access_token": ["eyJ.CANARY-renewed-access"], "refresh_token": "rt_CANARY-renewed"});
+    rig.fake.next(Endpoint::Refresh, Effect::respond(200, odd));
     call("codex_query", &question);
     call("codex_query", &json!({"prompt": PROMPT, "nonsense": PROMPT}));
     let (failed, asking) = fail_by_command_line(&rig);
@@ -128,6 +137,13 @@ fn every_way_in(rig: &Rig) -> Vec<String> {
         let refused = api.call::<LoginPaste>(&paste).unwrap_err();
         assert!(!format!("{refused:?}").contains("CANARY"), "{refused:?}");
     }
+    // A code of the right form, and an answer to it that cannot be read: the link goes on.
+    let odd = json!({"access_token": ["eyJ.CANARY-access"], "id_token": "eyJ.CANARY-id"});
+    rig.fake.next(Endpoint::CodeExchange, Effect::respond(200, odd));
+    let text = Pasted("ac_CANARY-exchanged".to_owned());
+    let paste = LoginPasteParams { login_id: login.login_id.clone(), text };
+    let refused = api.call::<LoginPaste>(&paste).unwrap_err();
+    assert!(!format!("{refused:?}").contains("CANARY"), "{refused:?}");
     let code = login.device.expect("a device code");
     assert!(rig.fake.approve_device(&code.user_code, Identity::default()));
     assert_eq!(login_end(&mut api)["success"], true);
@@ -135,7 +151,15 @@ fn every_way_in(rig: &Rig) -> Vec<String> {
     api.call::<Logout>(&codex_oauth_proto::api::account::OfAccount::default()).unwrap();
     let asked = rig.fake.requests(Endpoint::DevicePoll);
     let id = asked[0].body["device_auth_id"].as_str().unwrap().to_owned();
-    vec![mistyped, "ac_CANARY-other".to_owned(), id]
+    let texts = [
+        "ac_CANARY-other",
+        "ac_CANARY-exchanged",
+        "CANARY-access",
+        "CANARY-id",
+        "CANARY-renewed-access",
+        "rt_CANARY-renewed",
+    ];
+    texts.map(str::to_owned).into_iter().chain([mistyped, id]).collect()
 }
 
 /// Asks in vain, with the prompt on standard input. Also the process, looked at while it waits for its answer.
@@ -200,6 +224,31 @@ fn secrets_of(rig: &Rig) -> Vec<String> {
 
 fn is_verifier(secret: &str) -> bool {
     VERIFIER_LEN.contains(&secret.len()) && !secret.contains("FAKE") && !secret.contains('.')
+}
+
+#[test]
+fn a_panic_with_a_login_in_its_hands_shows_no_token_and_ends_one_refresh_alone() {
+    let rig = Rig::new();
+    drop(rig.signed_in());
+    end_token(&rig, -60);
+    let kept = fs::read_to_string(rig.home.auth_file()).unwrap();
+    let Rig { fake, home } = rig;
+    let home = home.set("CODEX_OAUTH_LOG", "trace").set("CODEX_OAUTH_TEST_KILL_AT", "refresh panics");
+    let rig = Rig { fake, home };
+    let daemon = rig.daemon();
+    let mut lines = mcp(&rig.home);
+    let told = failure(&mut lines, PROMPT) + &failure(&mut lines, PROMPT);
+    let status = status_of(&rig.home).to_string();
+    let log = daemon.log();
+    assert!(log.contains("a test asked for it") && log.contains("a task panicked"), "{log}");
+    assert_eq!(fs::read_to_string(rig.home.auth_file()).unwrap(), kept);
+    for secret in rig.fake.secrets_seen() {
+        let telling = secret.split('.').nth(1).unwrap_or(&secret);
+        for (place, text) in [("log", &log), ("answers", &told), ("status", &status)] {
+            assert!(!text.contains(telling), "a secret is in the {place}");
+        }
+    }
+    assert_eq!(rig.fake.requests(Endpoint::Refresh).len(), 0, "nothing was sent");
 }
 
 #[test]

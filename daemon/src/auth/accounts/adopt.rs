@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use super::{Accounts, FIRST, Inner, check_name, same_file};
+use crate::auth::binding::check_workspace;
 use crate::auth::codex_file;
-use crate::auth::credentials::{Credentials, OwnGrant};
+use crate::auth::credentials::{Binding, Credentials, OwnGrant};
 use crate::auth::error::AuthError;
 use crate::auth::manager::TokenManager;
+use crate::auth::record;
 use crate::auth::shelf::{self, Entry, Mode, Shelf};
 use crate::auth::store::Changes;
 
@@ -22,6 +24,7 @@ impl Accounts {
         }
         let login = self.0.codex_login(name, file, mode).await?;
         self.0.ours.check_place(&login)?;
+        check_workspace(&self.0.config.workspaces, &login)?;
         if mode == Mode::Share {
             // Before anything is spent: what cannot be written must not be renewed.
             self.0.ours.check_spendable(&login)?;
@@ -37,9 +40,13 @@ impl Accounts {
         Ok(())
     }
 
-    /// Takes the login of the Codex CLI's `file` over as a login of ours, refresh token and all. From here on that program
-    /// must not use it any more: whoever is second to spend the token ends the login for both.
+    /// Takes the login of the Codex CLI's `file` over as a login of ours, refresh token and all; of our own file, that of the
+    /// original plugin in it. From here on the other program must not use it any more: whoever is second to spend the token
+    /// ends the login for both.
     pub async fn import(&self, name: &str, file: &Path) -> Result<(), AuthError> {
+        if same_file(file, &self.0.config.file) {
+            return self.import_from_plugin(name).await;
+        }
         let index = self.0.index().await?;
         let is_taken = if name == FIRST { index.has_first } else { index.entry(name).is_some() };
         if is_taken {
@@ -50,11 +57,42 @@ impl Accounts {
         }
         let login = self.0.codex_login(name, file, Mode::Share).await?;
         self.0.ours.check_place(&login)?;
+        check_workspace(&self.0.config.workspaces, &login)?;
         self.0.ours.check_spendable(&login)?;
+        self.take_over(name, login).await
+    }
+
+    /// The record of the original plugin is the first login; taken over, its refresh token is where that plugin does not look.
+    async fn import_from_plugin(&self, name: &str) -> Result<(), AuthError> {
+        if name != FIRST {
+            let why = "the original plugin's login is the one called `default`";
+            return Err(AuthError::BadAccount { name: name.chars().take(64).collect(), why });
+        }
+        let store = self.0.first.store();
+        let login = store.reload().await?.ok_or(AuthError::NotLoggedIn)?;
+        let document = store.document().await?;
+        let token = Shelf::First.get(&document).and_then(record::plugin_refresh_token);
+        let refresh_token = match (&login.own, token) {
+            (Some(_), _) => return Err(taken(name)),
+            (None, Some(token)) => token,
+            (None, None) => {
+                let why = "there is no refresh token of the original plugin";
+                return Err(AuthError::BadAccount { name: name.to_owned(), why });
+            }
+        };
+        self.0.ours.check_place(&login)?;
+        check_workspace(&self.0.config.workspaces, &login)?;
+        let bound = Binding::public();
+        let own = OwnGrant { refresh_token, bound, obtained_at: None, last_refresh: None, renewals: 0 };
+        self.take_over(name, Credentials { own: Some(own), ..Credentials::clone(&login) }).await
+    }
+
+    /// Writes another program's login as one of ours, made here and now.
+    async fn take_over(&self, name: &str, login: Credentials) -> Result<(), AuthError> {
         let now = self.0.seams.clock.now();
         let machine = self.0.ours.machine.clone();
         let own = login.own.map(|own| OwnGrant {
-            bound: crate::auth::credentials::Binding { machine, ..own.bound },
+            bound: Binding { machine, ..own.bound },
             obtained_at: Some(now),
             ..own
         });

@@ -1,11 +1,14 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::credentials::Credentials;
 use crate::auth::record;
 use crate::auth::testing::issuer::{FakeIssuer, Reply};
+use crate::auth::testing::memory::Strict;
 use crate::auth::testing::{ACCOUNT, access_token, config, credentials, hard_link, put, read_json};
-use crate::codex_locks::CodexLocks;
+use crate::codex_locks::FileLock;
 use crate::secret::Secret;
 
 /// Accounts over a fake issuer that gives a new pair for each token.
@@ -208,14 +211,16 @@ async fn while_the_codex_cli_holds_its_lock_a_shared_login_is_not_sent() {
     let rig = Rig::new().await;
     rig.codex_login(-10);
     rig.accounts.attach("codex", &rig.codex_file(), Mode::Share).await.unwrap();
-    let held = CodexLocks::take(&rig.codex_file()).unwrap();
+    let [first, second] = ["auth.lock", "auth.json.lock"].map(|name| rig.codex_file().with_file_name(name));
+    let held = FileLock::try_acquire(&second).unwrap();
     let tokens = rig.accounts.of(Some("codex")).await.unwrap().tokens;
     let asking = crate::task::spawn(&TaskTracker::new(), "asking", async move { tokens.grant().await });
-    // The refresh stands before the lock: nothing has been sent and nothing is announced.
-    for _ in 0..20 {
+    // It has the first lock, so it stands before the second: nothing has been sent and nothing is announced.
+    while FileLock::try_acquire(&first).is_ok() {
         tokio::task::yield_now().await;
     }
     assert_eq!(rig.sent(), 0);
+    assert!(!rig.codex_file().with_file_name(".auth.json.refresh").exists());
     // It renewed the login itself meanwhile: that is what we use.
     rig.codex_login(864_000);
     drop(held);
@@ -250,6 +255,52 @@ async fn an_import_takes_the_login_over_once_and_under_a_free_name_only() {
     let record = read_json(&rig.file())["openai_codex_accounts"]["logins"]["mine"].clone();
     assert_eq!(record["grant"]["refresh_token"], "rt_new_1");
     assert_eq!((record["grant"]["client_id"].as_str(), rig.sent()), (Some("app_CODEX"), 1));
+}
+
+#[tokio::test]
+async fn the_original_plugins_refresh_token_is_imported_when_a_person_asks_and_only_then() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("auth.json");
+    let public = AuthConfig {
+        issuer: crate::auth::PUBLIC_ISSUER.to_owned(),
+        backend_origin: crate::auth::PUBLIC_BACKEND_ORIGIN.to_owned(),
+        ..config("https://issuer.invalid", file.clone())
+    };
+    let issuer = Strict::new(86_400, Duration::ZERO);
+    let seams = Seams { issuer: Some(issuer.in_memory(|| ())), ..Seams::default() };
+    let accounts = Accounts::with(public, Limits::default(), TaskTracker::new(), seams).unwrap();
+    let theirs = json!({"zed": 1, "openai_codex": {
+        "access_token": access_token(-10, "theirs").expose(), "refresh_token": issuer.grant(1), "expires_at": 1,
+    }});
+    put(&file, &theirs.to_string());
+    let first = accounts.of(None).await.unwrap().tokens;
+    assert!(matches!(first.grant().await, Err(AuthError::Expired { .. })));
+    assert!(matches!(accounts.import("work", &file).await, Err(AuthError::BadAccount { .. })));
+    assert_eq!(read_json(&file), theirs, "nothing has been taken over");
+    accounts.import(FIRST, &file).await.unwrap();
+    let document = read_json(&file);
+    assert_eq!((&document["zed"], &document["openai_codex"]["refresh_token"]), (&json!(1), &Value::Null));
+    assert_eq!(document["openai_codex"]["grant"]["refresh_token"], "rt_1_0");
+    assert_eq!(first.grant().await.unwrap().access_token, access_token(86_400, "rt_1_1"));
+    assert!(matches!(accounts.import(FIRST, &file).await, Err(AuthError::BadAccount { .. })), "once");
+    assert_eq!(issuer.posts().into_values().sum::<usize>(), 1);
+}
+
+#[tokio::test]
+async fn a_login_of_another_workspace_than_the_configured_one_is_not_taken_up() {
+    let rig = Rig::new().await;
+    rig.codex_login(3_600);
+    let config = AuthConfig { workspaces: vec!["ws-a".to_owned()], ..config(&rig.issuer.url, rig.file()) };
+    let accounts = Accounts::new(config, Limits::default(), TaskTracker::new()).unwrap();
+    let file = rig.codex_file();
+    for refused in [
+        accounts.attach("codex", &file, Mode::Borrow).await,
+        accounts.attach("codex", &file, Mode::Share).await,
+        accounts.import("codex", &file).await,
+    ] {
+        assert!(matches!(refused, Err(AuthError::Workspace { .. })), "{refused:?}");
+    }
+    assert!(!rig.file().exists());
 }
 
 #[tokio::test]

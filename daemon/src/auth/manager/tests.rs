@@ -15,6 +15,7 @@ use crate::auth::testing::{
 };
 use crate::secret::Secret;
 
+mod codex_file;
 mod crash;
 mod disk;
 mod disk_errors;

@@ -127,6 +127,7 @@ impl Refresher {
             return Ok(ended);
         }
         kill_point::reached("refresh announced");
+        kill_point::panics("refresh panics", &login);
         tracing::info!(%token, reason = reason.as_str(), "refreshing the login");
         let outcome = match self.issuer.refresh(&own.bound.client_id, &own.refresh_token, reason).await {
             Ok(tokens) => return Ok(self.keep(&login, tokens, reason).await),

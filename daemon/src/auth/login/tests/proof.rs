@@ -57,7 +57,7 @@ async fn another_workspace_than_the_configured_one_is_refused_by_name() {
         "could not sign in: the account is `{ACCOUNT}`, and the configured workspace is `ws-a` or `ws-b`"
     );
     assert_eq!(rig.failure().await.to_string(), expected);
-    assert_eq!(token(&rig).await, "old-access");
+    assert_eq!(read_json(&rig.file())["openai_codex"]["access_token"], "old-access");
 }
 
 #[tokio::test]
@@ -80,4 +80,33 @@ async fn a_login_that_is_called_off_while_it_is_proven_leaves_the_old_one() {
     tokio::join!(approve(&pending), cancel);
     assert!(matches!(rig.failure().await, LoginError::Cancelled));
     assert_eq!(token(&rig).await, "old-access");
+}
+
+#[tokio::test]
+async fn a_login_that_is_called_off_while_it_is_written_is_written() {
+    let rig = signed_in(|_| {}).await;
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    let (held, writing) = (Mutex::new(held), Arc::new(Notify::new()));
+    let (at_the_write, file) = (Arc::clone(&writing), rig.file());
+    let _watch = crate::fsx::hook(rig.home.path(), move |op| {
+        if matches!(op, crate::fsx::Op::Rename(_, to) if *to == file) {
+            at_the_write.notify_one();
+            // Ends with the test at the latest, when the sender is gone.
+            let _ = held.lock().recv();
+        }
+        Ok(())
+    });
+    let pending = rig.start().await.unwrap();
+    let cancel = async {
+        writing.notified().await;
+        let (cancelled, ()) = tokio::join!(rig.tokens.login_cancel(&pending.login_id), async {
+            drop(go_on);
+        });
+        cancelled
+    };
+    let (page, cancelled) = tokio::join!(approve(&pending), cancel);
+    assert!(page.contains("ada@example.com"), "{page}");
+    assert!(matches!(cancelled, Err(AuthError::NoSuchLogin { .. })), "there is nothing left to call off");
+    assert!(matches!(rig.end().await, LoginState::Succeeded { .. }));
+    assert_eq!(token(&rig).await, access_token(86_400, "access").expose());
 }

@@ -3,6 +3,19 @@
 use super::*;
 
 #[tokio::test]
+async fn a_success_that_cannot_be_read_may_have_spent_the_token_so_it_is_not_sent_while_the_old_one_is_good()
+{
+    for body in ["<html>blocked</html>", "", r#"{"access_token": ["at"], "refresh_token": "rt_new"}"#] {
+        let rig = Rig::new(move |_| Reply::Now(200, body.to_owned())).await;
+        rig.sign_in(200);
+        for grant in [rig.tokens.grant().await, rig.tokens.grant().await, rig.restart().grant().await] {
+            assert_eq!(grant.unwrap().access_token, rig.login(200).access_token, "{body}");
+        }
+        assert_eq!(rig.issuer.seen().len(), 1, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_valid_token_is_handed_out_without_a_request() {
     let rig = Rig::new(pairs()).await;
     rig.sign_in(3600);
