@@ -378,7 +378,7 @@ pub(crate) enum AccountCommand {
         name: String,
     },
     /// Take the Codex CLI's login over; it must not use it any more. An own login is offered first
-    Import(AdoptArgs),
+    Import(ImportArgs),
     /// Use the Codex CLI's access token while it is valid; nothing is written or renewed
     Borrow(AdoptArgs),
     /// Renew the login in the Codex CLI's file, for it and for us
@@ -405,7 +405,20 @@ pub(crate) struct AdoptArgs {
     /// The folder of its auth.json; default: `CODEX_HOME`, else `~/.codex`
     #[arg(long, value_name = "DIR")]
     pub(crate) codex_home: Option<PathBuf>,
-    /// Import without being asked
+}
+
+/// A login that becomes ours
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct ImportArgs {
+    /// How to call it [default: codex]
+    pub(crate) name: Option<String>,
+    /// The folder of the Codex CLI's auth.json; default: `CODEX_HOME`, else `~/.codex`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) codex_home: Option<PathBuf>,
+    /// The login of the Python plugin instead, which stays the account `default`
+    #[arg(long, conflicts_with_all = ["codex_home", "name"])]
+    pub(crate) plugin: bool,
+    /// Without being asked
     #[arg(long)]
     pub(crate) take: bool,
 }

@@ -23,9 +23,9 @@ pub(crate) fn run(context: &mut Context, command: AccountCommand) -> Result<Exit
         }
         AccountCommand::Use { name } => named::use_account(context, &name),
         AccountCommand::Remove { name } => named::remove(context, &name),
-        AccountCommand::Import(args) => adopt::run(context, args, AdoptMode::Import),
-        AccountCommand::Borrow(args) => adopt::run(context, args, AdoptMode::Borrow),
-        AccountCommand::Share(args) => adopt::run(context, args, AdoptMode::Share),
+        AccountCommand::Import(args) => adopt::import(context, args),
+        AccountCommand::Borrow(args) => adopt::attach(context, args, AdoptMode::Borrow),
+        AccountCommand::Share(args) => adopt::attach(context, args, AdoptMode::Share),
         AccountCommand::History { json, account } => history(context, json, account),
     }
 }

@@ -5,6 +5,7 @@
 mod machine;
 mod rig;
 
+mod account;
 mod answers;
 mod broken_output;
 mod clean_account;

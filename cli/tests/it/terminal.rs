@@ -1,5 +1,6 @@
 //! On a terminal there are progress, the cost and no control characters of others; elsewhere there are none of the first two.
 
+mod import;
 mod pasted;
 pub(crate) mod pty;
 

@@ -123,7 +123,7 @@ pub struct AccountParams {
 pub struct AdoptParams {
     /// The name to give it.
     pub account: String,
-    /// Absolute path of the Codex CLI's `auth.json`.
+    /// Absolute path of the Codex CLI's `auth.json`; to import the login of the original plugin, that of the credential file.
     pub file: String,
     /// What to do with it.
     pub mode: AdoptMode,
