@@ -11,6 +11,7 @@
 //! also keeps the lock, so that a caller that goes away cannot let a second change in beside the first.
 
 mod copy;
+mod error;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,14 +24,14 @@ use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
 use super::journal::{self, Entry, Journal};
-use super::record::RecordError;
 use super::seams::Clock;
 use super::shelf::{Mode, Shelf};
-use crate::codex_locks::{CodexLocks, LockError};
+use crate::codex_locks::CodexLocks;
 use crate::fsx::{self, FsError, ReadError, Reread, Stamp};
 use crate::secret::Fingerprint;
 
 pub(super) use copy::Copy;
+pub use error::{DocumentError, StoreError};
 
 /// Tries of one change while another program keeps writing the file: it takes microseconds, we some milliseconds.
 const WRITES: u32 = 8;
@@ -38,78 +39,6 @@ const WRITES: u32 = 8;
 const LOGIN_WRITES: u32 = 40;
 /// The first pause, after [`WRITES`] tries. Each is longer by this, so that none keeps step with the other program.
 const LOGIN_PAUSE: Duration = Duration::from_millis(5);
-
-/// The credential file could not be read, understood or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file exists, but it cannot be read or is not a JSON object. It is left as it is.
-    #[error("could not read the credential file `{}`", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: ReadError<DocumentError>,
-    },
-    /// The file is fine, but not our record in it. A login replaces it, a logout removes it.
-    #[error("could not read the login in `{}`", path.display())]
-    BadRecord {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: RecordError,
-    },
-    /// The file could not be written; what it held before is still there.
-    #[error("could not write the credential file `{}`", path.display())]
-    Unwritable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: FsError,
-    },
-    /// The Codex CLI, or a program like it, held its lock on the file for longer than we wait. Nothing was spent.
-    #[error("could not change the credential file `{}`", path.display())]
-    Locked {
-        /// The file.
-        path: PathBuf,
-        /// Whose lock.
-        #[source]
-        source: LockError,
-    },
-    /// The record of a refresh that is under way, beside the credential file, could not be kept. Nothing was spent, unless
-    /// the error says that the new login was not saved.
-    #[error("could not {verb} the record of a refresh `{}`", path.display())]
-    Slot {
-        /// `read`, `write` or `remove`.
-        verb: &'static str,
-        /// The record.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: FsError,
-    },
-}
-
-/// Why the bytes of the file are not a credential file.
-#[derive(Debug, thiserror::Error)]
-pub enum DocumentError {
-    /// Nothing in it, as while another program rewrites it.
-    #[error("the file is empty")]
-    Empty,
-    /// No JSON. Where it breaks is said, its text is not quoted.
-    #[error("the file is not JSON (line {line}, column {column})")]
-    NotJson {
-        /// Counted from 1.
-        line: usize,
-        /// Counted from 1.
-        column: usize,
-    },
-    /// JSON, but an array, string, number or null.
-    #[error("the file is not a JSON object")]
-    NotAnObject,
-}
 
 /// Held through every change of one file by all that write it.
 pub(super) type Changes = Arc<AsyncMutex<()>>;

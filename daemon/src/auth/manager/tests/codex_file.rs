@@ -195,21 +195,24 @@ impl Place {
             // What goes wrong meanwhile is told and passes; what must hold is below.
             let _told = tokio::join!(self.daemons[0].grant(), self.daemons[1].grant());
             let steps = dice.lock().below(4);
-            let mut cli = self.cli.lock();
-            if std::mem::take(&mut *signing_in.lock()) {
-                cli.rest();
-                cli.sign_in();
-            }
-            for _ in 0..steps {
-                cli.step();
-            }
-            // It does not stay in the middle of a write, and a shared login is looked at every minute.
-            cli.rest();
-            drop(cli);
+            self.end_of_round(std::mem::take(&mut *signing_in.lock()), steps);
             if self.shared {
                 self.fresh(now).await;
             }
         }
+    }
+
+    /// The CLI goes on for a while. It does not stay in the middle of a write, and a shared login is looked at every minute.
+    fn end_of_round(&self, signs_in: bool, steps: u64) {
+        let mut cli = self.cli.lock();
+        if signs_in {
+            cli.rest();
+            cli.sign_in();
+        }
+        for _ in 0..steps {
+            cli.step();
+        }
+        cli.rest();
     }
 
     /// Returns when each daemon has a token with half of its life left.

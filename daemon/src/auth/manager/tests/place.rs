@@ -35,7 +35,7 @@ async fn a_login_of_another_workspace_than_the_configured_ones_is_neither_used_n
         rig.sign_in(seconds_left);
         match rig.tokens.grant().await {
             Err(AuthError::Workspace { wanted, found }) => {
-                assert_eq!((&*wanted[0], &*found), ("ws-a", ACCOUNT))
+                assert_eq!((&*wanted[0], &*found), ("ws-a", ACCOUNT));
             }
             other => panic!("{other:?}"),
         }
