@@ -37,11 +37,8 @@ impl AuthError {
                 daemon(Code::LoginExpired, Retry::Never, format!("Token expired: {message}{proof}"))
                     .next(NextStep::Login)
             }
-            Self::GrantElsewhere { .. } => {
+            Self::GrantElsewhere { .. } | Self::Workspace { .. } => {
                 daemon(Code::LoginElsewhere, Retry::Never, message).next(NextStep::Login)
-            }
-            Self::Workspace { .. } => {
-                daemon(Code::AccountMismatch, Retry::Never, message).next(NextStep::Login)
             }
             Self::AccountMismatch { .. } => {
                 daemon(Code::AccountMismatch, Retry::Safe, message).next(NextStep::Retry)

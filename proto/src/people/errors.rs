@@ -94,7 +94,7 @@ pub fn entry(code: ErrorCode) -> Entry {
             vec![("another workspace was chosen while signing in", Step::Login)],
         ),
         Code::LoginElsewhere => entry(
-            "The login belongs to another issuer or backend than the configured ones, and is not sent anywhere.",
+            "The login belongs to another issuer, backend or workspace than the configured one, and is not sent anywhere.",
             Daemon,
             &[Never],
             "could not use the login: it is bound to `https://auth.openai.com` and `https://chatgpt.com`, and \
