@@ -1,5 +1,6 @@
 //! A daemon that hands over to its successor: `@moved`.
 
+use codex_oauth_proto::hello::Resume;
 use serde_json::{Value, json};
 
 use crate::rig::{INITIALIZE, INITIALIZED, Shim};
@@ -107,4 +108,25 @@ fn what_an_old_daemon_dies_with_is_sent_again_over_a_connection_of_its_own() {
     newest.result("newest", &json!({}));
     shim.client.next_result("newest");
     shim.end_in_silence();
+}
+
+#[test]
+fn of_a_connection_that_was_not_read_to_its_end_every_call_may_have_been_sent() {
+    let mut shim = Shim::start();
+    let mut peers = Vec::new();
+    for id in 1..=4 {
+        shim.client.request(id, "tools/call");
+        let (_, mut daemon) = shim.accept();
+        daemon.next_request(id, "tools/call");
+        daemon.say("@moved");
+        peers.push(daemon);
+    }
+    // One more than the shim keeps: the oldest is let go of, and what it might still have said is not heard.
+    shim.client.request(5, "tools/call");
+    let (opening, mut newest) = shim.accept();
+    assert_eq!(opening.resume, [Resume { n: 1, id: json!(1), sent: true }]);
+    peers[0].expect_end();
+    newest.next_request(1, "tools/call");
+    newest.next_request(5, "tools/call");
+    drop(shim);
 }
