@@ -48,6 +48,7 @@ table! {
     21 login device_codes_that_are_switched_off
     23 login a_credential_file_that_is_torn
     23 machine a_disk_that_is_full
+    23 machine a_disk_that_is_too_full_to_keep_answers
     23 machine a_home_that_is_read_only
     25 login a_login_of_another_machine
     25 machine another_credential_store

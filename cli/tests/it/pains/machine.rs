@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use codex_oauth_proto::BUILD;
-use codex_oauth_rig::{Home, Shim, User, binary};
+use codex_oauth_rig::{Home, Shim, User, binary, text_of};
 use serde_json::json;
 
-use super::house::{House, doctor, named, says};
+use super::house::{House, doctor, named, named_also, says};
 
 pub(super) fn a_daemon_program_that_is_not_there() {
     let house = House::signed_in()
@@ -74,10 +74,12 @@ pub(super) fn another_credential_store() {
 struct Disk(PathBuf);
 
 impl Disk {
-    fn on(folder: PathBuf) -> Self {
+    fn on(folder: PathBuf, kibibytes: u32) -> Self {
         std::fs::create_dir_all(&folder).unwrap();
-        let options = ["-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs"];
-        let mounted = Command::new("mount").args(options).arg(&folder).status().unwrap();
+        let options = format!("size={kibibytes}k,mode=0700");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&folder).status();
+        let mounted = mounted.unwrap();
         assert!(mounted.success(), "a disk in memory: run these tests as root");
         Self(folder)
     }
@@ -102,7 +104,7 @@ pub(super) fn a_disk_that_is_full() {
     let house = House::signed_out();
     let folder = house.rig.home.auth_file().parent().unwrap().to_owned();
     let house = house.with_home(|home| home);
-    let disk = Disk::on(folder.clone());
+    let disk = Disk::on(folder, 256);
     let house = house.starts_a_daemon();
     house.sign_in();
     house.rig.fake.invalidate_access_tokens();
@@ -114,6 +116,27 @@ pub(super) fn a_disk_that_is_full() {
     std::fs::remove_file(filler).unwrap();
     house.answers_in_the_end();
     assert_ne!(house.doctor_names("disk", "warn", &["are free in"])["status"], "fail");
+}
+
+pub(super) fn a_disk_that_is_too_full_to_keep_answers() {
+    let house = House::signed_in().with_home(|home| home);
+    // Room for a database and not for much more.
+    let disk = Disk::on(house.rig.home.path().join("state"), 2_048);
+    let house = house.starts_a_daemon();
+    house.answers();
+    let filler = disk.fill();
+    // A question is answered all the same; only a crash would lose its answer.
+    house.answers();
+    let report =
+        house.doctor_names("disk", "fail", &["No space left on device", "free some space on the disk of"]);
+    named_also(&report, "records", "fail", &["answers are not kept"]);
+    let status = text_of(&house.tool("codex_status", &json!({})));
+    assert!(status.contains("answers are not kept"), "{status}");
+    #[expect(clippy::disallowed_methods, reason = "the step that is followed: space is freed")]
+    std::fs::remove_file(filler).unwrap();
+    house.answers();
+    let report = house.doctor_names("records", "ok", &[]);
+    assert_ne!(report["status"], "fail", "{report}");
 }
 
 pub(super) fn a_home_that_is_read_only() {
