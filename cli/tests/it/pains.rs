@@ -34,6 +34,7 @@ table! {
     5 login a_machine_without_a_browser
     7 turns an_account_that_does_not_exist
     8 turns a_stream_that_breaks_off
+    9 network a_proxy_that_is_gone
     9 network an_authority_that_nobody_here_trusts
     10 network a_block_page_of_cloudflare
     12 turns a_parameter_that_the_backend_refuses
