@@ -1,6 +1,7 @@
 //! The command line. Its help is the command's documentation, so the texts here are written for people.
 
 mod help;
+mod logs;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::exit;
+
+pub(crate) use logs::LogsArgs;
 
 /// Readable in any terminal.
 const HELP_COLUMNS: usize = 80;
@@ -65,6 +68,7 @@ impl Args {
             ) => *json,
             Some(
                 Command::Login(_)
+                | Command::Logs(_)
                 | Command::Account { .. }
                 | Command::Daemon { .. }
                 | Command::Service { .. }
@@ -89,6 +93,7 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     Config(ConfigArgs),
     Doctor(DoctorArgs),
+    Logs(LogsArgs),
     /// Several logins, the Codex CLI's, and a closer look
     Account {
         #[command(subcommand)]

@@ -10,6 +10,7 @@ mod explain;
 mod help;
 mod login;
 mod logout;
+mod logs;
 mod man;
 mod models;
 mod query;
@@ -34,6 +35,7 @@ pub(crate) fn run(context: &mut Context, args: Args) -> Result<Exit, Failure> {
     }
     match args.command {
         None => status::run(context, &args.status),
+        Some(Command::Logs(logs)) => logs::run(context, logs),
         Some(Command::Login(login)) => login::run(context, login),
         Some(Command::Logout(logout)) => logout::run(context, logout),
         Some(Command::Status(status)) => status::run(context, &status),

@@ -22,8 +22,8 @@ pub(crate) struct Output {
     stderr: Box<dyn Write>,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
-    /// Something was written to standard output: on a terminal a progress line would now land in the middle of it.
-    started: bool,
+    /// A progress line would land in the middle of something: an answer on the same terminal, or debug lines.
+    hides_progress: bool,
     /// Columns of the terminal behind standard error, asked for each line: a window changes its size.
     columns: fn() -> usize,
     /// Columns of the progress line that is on the screen.
@@ -39,10 +39,17 @@ impl Output {
             stderr_is_terminal: stderr.is_terminal(),
             stdout: Box::new(stdout),
             stderr: Box::new(stderr),
-            started: false,
+            hides_progress: false,
             columns: terminal_columns,
             progress: 0,
         }
+    }
+
+    /// From here on debug lines may come at any time: there is no progress line that they would land behind.
+    pub(crate) fn begin_debug_lines(&mut self, first: &str) -> io::Result<()> {
+        self.erase_progress()?;
+        self.hides_progress = true;
+        self.err(&format!("{first}\n"))
     }
 
     /// Whether standard error is a person's screen.
@@ -58,7 +65,7 @@ impl Output {
     /// Text for standard output.
     pub(crate) fn out(&mut self, text: &str) -> io::Result<()> {
         self.erase_progress()?;
-        self.started = true;
+        self.hides_progress |= self.stdout_is_terminal;
         self.stdout.write_all(shown(text, self.stdout_is_terminal).as_bytes())?;
         self.stdout.flush()
     }
@@ -114,7 +121,7 @@ impl Output {
 
     /// Replaces the progress line. Only on a terminal, and not once the answer itself is on it.
     pub(crate) fn progress(&mut self, text: &str) -> io::Result<()> {
-        if !self.stderr_is_terminal || (self.started && self.stdout_is_terminal) {
+        if !self.stderr_is_terminal || self.hides_progress {
             return Ok(());
         }
         self.erase_progress()?;
@@ -135,6 +142,12 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// Writes a line of the daemon's, which is one line without control characters.
+pub(crate) fn debug_line(line: &str) {
+    // A command does not fail because nobody looks at how it is done.
+    let _unseen = writeln!(io::stderr(), "{line}");
 }
 
 fn terminal_columns() -> usize {
@@ -232,7 +245,7 @@ mod tests {
                 stderr: Box::new(self.clone()),
                 stdout_is_terminal,
                 stderr_is_terminal,
-                started: false,
+                hides_progress: false,
                 columns: || 20,
                 progress: 0,
             }

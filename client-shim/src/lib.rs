@@ -12,6 +12,7 @@ mod arena;
 mod cable;
 mod connector;
 mod cut;
+mod debug;
 mod handshake;
 mod head;
 mod link;

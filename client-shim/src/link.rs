@@ -52,7 +52,7 @@ enum Writing {
 impl Link {
     /// Takes over a welcomed session.
     pub(crate) fn new(id: LinkId, session: Session) -> io::Result<Self> {
-        let Session { stream, buffer, welcome } = session;
+        let Session { stream, buffer, welcome, .. } = session;
         stream.set_nonblocking(true)?;
         Ok(Self {
             id,

@@ -11,7 +11,7 @@ use unix as system;
 use windows as system;
 
 pub use system::{Sink, is_at_terminal, with_stdio};
-pub(crate) use system::{Stdout, read};
+pub(crate) use system::{Stderr, Stdout, read};
 
 /// What writing gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use crate::line_io::{LineReader, Read};
 use crate::server::Server;
 use crate::session::Session;
 use crate::shutdown::Phase;
-use crate::task;
+use crate::{debug, task};
 
 /// A session in this dialect.
 #[derive(Debug)]
@@ -83,11 +83,12 @@ impl ApiSession {
                 self.respond(request.id, Err(error)).await;
                 continue;
             };
-            let worker = Arc::clone(self);
-            let _detached = task::spawn(workers, "api request", async move {
+            let (worker, listener) = (Arc::clone(self), self.session.listener());
+            let work = async move {
                 methods::handle(&worker, request).await;
                 drop(place);
-            });
+            };
+            let _detached = task::spawn(workers, "api request", debug::scope(listener, work));
         }
     }
 

@@ -14,6 +14,7 @@ pub mod auth;
 mod browser;
 pub mod codex_locks;
 pub mod config;
+mod debug;
 mod folders;
 pub mod fsx;
 pub mod grant;

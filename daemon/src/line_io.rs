@@ -129,6 +129,17 @@ impl LineWriter {
         }
     }
 
+    /// As [`Self::queue`], unless more than `most` bytes wait already. False: the line is dropped.
+    pub(crate) fn offer(&self, mut line: Vec<u8>, most: usize) -> bool {
+        line.push(b'\n');
+        let mut waiting = self.waiting.lock();
+        let fits = waiting.len() + line.len() <= most;
+        if fits {
+            waiting.append(&mut line);
+        }
+        fits
+    }
+
     /// Writes what waits; with nothing there, whoever had the turn before has written this caller's line too.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::file::LogFile;
 use self::sink::{Sink, Target};
+use crate::debug;
 
 /// Crates that print request bodies, headers or whole messages below WARN. No filter lowers them.
 const CAPPED: &[&str] =
@@ -82,7 +83,9 @@ fn capped(targets: Targets) -> Targets {
     let is_capped = |target: &str| CAPPED.iter().any(|name| target.starts_with(name));
     let others = targets.into_iter().filter(|(target, _)| !is_capped(target));
     let caps = CAPPED.iter().map(|name| ((*name).to_owned(), LevelFilter::WARN));
-    Targets::new().with_default(default).with_targets(others.chain(caps))
+    // What a session asked for is not hidden by a filter that does not name it.
+    let debug = std::iter::once((debug::TARGET.to_owned(), LevelFilter::INFO));
+    Targets::new().with_default(default).with_targets(debug.chain(others).chain(caps))
 }
 
 #[cfg(test)]
@@ -107,6 +110,19 @@ mod tests {
                     assert!(!targets.would_enable(&target, &Level::INFO), "{target} under {filter}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_a_session_asked_for_is_hidden_only_by_its_name() {
+        for (filter, shown) in [
+            ("warn", true),
+            ("off", true),
+            ("codex_oauthd=warn", true),
+            ("info,codex_oauthd::debug=off", false),
+        ] {
+            let targets = capped(filter.parse().unwrap());
+            assert_eq!(targets.would_enable(debug::TARGET, &Level::INFO), shown, "{filter}");
         }
     }
 

@@ -2,20 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use codex_oauth_proto::hello::{
     ClientOpening, HandOver, Hello, Refusal, Role, SESSION_ENV, ServerOpening, Welcome,
 };
 use codex_oauth_proto::{ErrorCode, MAX_LINE_BYTES, NextStep, Retry, WireError, version};
 use interprocess::local_socket::tokio::Stream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::debug::{Hear, Listener, Tag};
 use crate::line_io::{LineReader, LineWriter, Read};
 use crate::server::Server;
 use crate::shutdown::Phase;
-use crate::{api, listen, mcp};
+use crate::{api, listen, mcp, task};
+
+/// Bytes that may wait for a client before further debug lines are dropped. Hundreds of lines: a client that reads never
+/// lets so many wait, unless an answer of megabytes is on its way.
+const MOST_DEBUG_BYTES: usize = 64 * 1024;
 
 /// A welcomed session, as its dialect sees it.
 #[derive(Debug)]
@@ -31,12 +37,57 @@ pub(crate) struct Session {
     pub(crate) writer: LineWriter,
     /// Cancelled when the connection is over, from whichever side.
     pub(crate) over: CancellationToken,
+    /// Debug lines for the client, if it asked for them (`CODEX_DEBUG=1`).
+    debug: Option<Box<DebugLines>>,
+}
+
+/// Debug lines on their way.
+#[derive(Debug, Default)]
+struct DebugLines {
+    /// Something waits to be written.
+    news: Notify,
+    /// Lines that were dropped because the client did not read, and that it was not told of yet.
+    lost: AtomicU64,
 }
 
 impl Session {
     /// The part of the session's environment that is about its person's screen.
     pub(crate) const fn env(&self) -> &BTreeMap<String, String> {
         &self.hello.env
+    }
+
+    /// Whom to tell of what is done for this session; `None`: it did not ask.
+    pub(crate) fn listener(self: &Arc<Self>) -> Option<Listener> {
+        self.debug.as_ref()?;
+        let session: Arc<dyn Hear> = self.clone();
+        Some(Listener::new(self.incarnation, Arc::downgrade(&session)))
+    }
+}
+
+impl Hear for Session {
+    fn hear(&self, line: &str) {
+        let Some(debug) = &self.debug else { return };
+        let lost = debug.lost.load(Ordering::Relaxed);
+        let note = if lost == 0 { String::new() } else { format!("@debug [IPC] {lost} lines were lost\n") };
+        if self.writer.offer(format!("{note}@debug {line}").into_bytes(), MOST_DEBUG_BYTES) {
+            debug.lost.fetch_sub(lost, Ordering::Relaxed);
+        } else {
+            debug.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        debug.news.notify_one();
+    }
+}
+
+/// Writes a session's debug lines out, where no answer takes them along. Returns when the session is over.
+async fn write_debug_lines(session: Arc<Session>) {
+    let Some(debug) = session.debug.as_deref() else { return };
+    loop {
+        tokio::select! {
+            () = session.over.cancelled() => return,
+            () = debug.news.notified() => {}
+        }
+        // A session that is over is seen above.
+        let _over = session.writer.flush().await;
     }
 }
 
@@ -86,7 +137,17 @@ async fn converse(server: Arc<Server>, stream: Arc<Stream>, opening_place: Optio
     let role = hello.role;
     // What the session's tasks log names it, and the turn if it is about one.
     let span = tracing::info_span!("session", n = incarnation);
-    let session = Arc::new(Session { incarnation, account, hello, writer, over: over.clone() });
+    let debug = (hello.env.get("CODEX_DEBUG").map(String::as_str) == Some("1")).then(Box::default);
+    let session = Arc::new(Session { incarnation, account, hello, writer, over: over.clone(), debug });
+    if let Some(listener) = session.listener() {
+        let Hello { pid, resume, .. } = &session.hello;
+        let resumed = resume.len();
+        listener.tell(
+            Tag::Ipc,
+            format_args!("Session {incarnation} opened: {role:?}, process {pid}, {resumed} requests resumed"),
+        );
+        let _detached = task::spawn(&server.tracker, "debug lines", write_debug_lines(Arc::clone(&session)));
+    }
     let dialect = async {
         match role {
             Role::Mcp => {

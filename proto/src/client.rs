@@ -39,6 +39,7 @@ pub struct Client {
     welcome: Welcome,
     next_id: u64,
     waiting: VecDeque<Incoming>,
+    debug: fn(&str),
 }
 
 /// A notification from the daemon.
@@ -97,13 +98,19 @@ impl Client {
 
     /// Takes over a session that was welcomed with role `api`.
     pub fn from_session(session: Session) -> Self {
-        let Session { stream, buffer, welcome } = session;
-        Self { stream, buffer, welcome, next_id: 1, waiting: VecDeque::new() }
+        let Session { stream, buffer, welcome, .. } = session;
+        Self { stream, buffer, welcome, next_id: 1, waiting: VecDeque::new(), debug: |_| () }
     }
 
     /// What the daemon said of itself.
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
+    }
+
+    /// What to do with the daemon's debug lines, which come when `CODEX_DEBUG=1` was in the environment. Nothing, unless this
+    /// was called.
+    pub fn on_debug_line(&mut self, tell: fn(&str)) {
+        self.debug = tell;
     }
 
     /// Calls a method and waits for its answer; notifications that come in between are kept for
@@ -221,8 +228,13 @@ impl Client {
     ) -> Result<Event, ReadError> {
         loop {
             match self.buffer.pop() {
-                // Control lines are for the shim.
-                Some(Line::Whole(line)) if line.is_empty() || line[0] == b'@' => continue,
+                // The other control lines are for the shim.
+                Some(Line::Whole(line)) if line.is_empty() || line[0] == b'@' => {
+                    if let Some(text) = line.strip_prefix(b"@debug ") {
+                        (self.debug)(&String::from_utf8_lossy(text));
+                    }
+                    continue;
+                }
                 Some(Line::Whole(line)) => return Ok(event(&line)?),
                 Some(Line::TooLong { .. }) => return Err(ReadError::TooLong),
                 None => {}

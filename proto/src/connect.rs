@@ -47,6 +47,8 @@ pub struct Session {
     pub buffer: LineBuffer,
     /// What the daemon said of itself.
     pub welcome: Welcome,
+    /// The daemon was started for it.
+    pub started: bool,
 }
 
 /// Why there is no session.
@@ -204,7 +206,7 @@ impl Said {
             other => other?,
         };
         match serde_json::from_slice(&first).map_err(|error| ConnectError::Malformed(Some(error)))? {
-            ServerOpening::Welcome(welcome) => Ok(Session { stream, buffer, welcome }),
+            ServerOpening::Welcome(welcome) => Ok(Session { stream, buffer, welcome, started: false }),
             ServerOpening::Refusal(refusal) => Err(ConnectError::Refused(Box::new(refusal))),
         }
     }

@@ -265,7 +265,7 @@ fn start_and_open(
                 Ok(Started::Ready) => match open() {
                     // With a very short idle time it may have ended already.
                     Err(error) if makes_way(&error) && Instant::now() < deadline => continue,
-                    other => return Ok(other?),
+                    other => return Ok(Session { started: true, ..other? }),
                 },
                 // It drains, or it was just started by somebody else and listens in a moment.
                 Ok(Started::AlreadyRunning { holder, child }) => former = Some((holder, child)),

@@ -15,6 +15,7 @@ Shell:
 
 pub(super) const ENVIRONMENT: &str = "\
 Environment:
+  CODEX_DEBUG=1             say on standard error what happens, layer by layer
   CODEX_OAUTH_NO_BROWSER=1  as `login --no-browser`
   CODEX_OAUTH_NO_SPAWN=1    never start a daemon
   CODEX_OAUTH_DAEMON        the daemon's binary, an absolute path
@@ -93,6 +94,15 @@ The JSON object has `status` (ok, warn or fail), `first` and `next` (what to see
 to first, and how), and `checks`, each with `id`, `status` (also skip),
 `detail`, `remedy`, `mended` and `durationMs`. docs/DOCTOR.md lists the ids.";
 
+pub(super) const LOGS_HELP: &str = "\
+Examples:
+  codex-oauth logs -f
+  codex-oauth logs --debug -n 200
+  CODEX_DEBUG=1 codex-oauth ask hello
+
+The daemon's log is daemon.log in its state folder, three files of 10 MiB; with
+`service install` on Linux systemd keeps it, and this asks journalctl.";
+
 pub(super) const COMPLETIONS_HELP: &str = "\
 Examples:
   codex-oauth completions bash > /etc/bash_completion.d/codex-oauth
@@ -151,6 +161,7 @@ mod tests {
             EXPLAIN_HELP,
             CONFIG_HELP,
             DOCTOR_HELP,
+            LOGS_HELP,
             COMPLETIONS_HELP,
             MAN_HELP,
             HELP_HELP,

@@ -121,6 +121,12 @@ fn status(context: &mut Context) -> Result<Exit, Failure> {
     }
 }
 
+/// Whether systemd starts the daemon, and so keeps its log.
+pub(super) fn is_systemd(env: &Env) -> bool {
+    let installed = |folder: PathBuf| systemd::NAMES.iter().any(|name| folder.join(name).exists());
+    Manager::of(env) == Manager::Systemd && systemd::folder(env).is_ok_and(installed)
+}
+
 /// An installed service, as its manager tells of it.
 pub(super) enum Look {
     /// None is installed.

@@ -19,6 +19,7 @@ mod install;
 mod interrupt;
 mod launcher;
 mod login;
+mod logs;
 mod models;
 mod pains;
 mod plan;

@@ -184,6 +184,11 @@ impl Session {
         self.notify("item/agentMessage/delta", json!({ "turnId": "t", "delta": text }));
     }
 
+    /// A control line.
+    pub(crate) fn control(&mut self, line: &str) {
+        self.writer.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
     /// The turn's end with these fields changed.
     pub(crate) fn complete(&mut self, fields: &Value) {
         self.notify("turn/completed", completed(fields));

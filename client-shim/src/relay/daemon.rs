@@ -18,6 +18,9 @@ const MAX_ASKED: usize = 256;
 /// The control line of a daemon that hands over: it answers what it has and takes no new requests.
 const MOVED: &[u8] = b"@moved";
 
+/// What a session that asked for it reads on standard error: `@debug [TAG] TEXT`.
+const DEBUG: &[u8] = b"@debug ";
+
 /// The control line of a daemon that is about to send request `N` upstream: `@sent N`.
 const SENT: &[u8] = b"@sent";
 
@@ -54,9 +57,15 @@ impl<C: Connector> Relay<C> {
     }
 
     fn control(&mut self, link: LinkId, line: &[u8]) {
+        if let Some(text) = line.strip_prefix(DEBUG) {
+            return self.connector.debug_line(text);
+        }
         let mut words = line.split(u8::is_ascii_whitespace);
         match words.next() {
-            Some(MOVED) => self.moved(link),
+            Some(MOVED) => {
+                self.connector.moved();
+                self.moved(link);
+            }
             Some(SENT) => {
                 let n = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
                 if let Some(n) = n {

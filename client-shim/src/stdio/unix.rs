@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -91,6 +92,25 @@ impl AsFd for Stdout<'_> {
     }
 }
 
+/// Standard error, for lines that may be lost.
+#[derive(Debug)]
+pub(crate) struct Stderr(Stdout<'static>);
+
+impl Stderr {
+    /// Looks at what kind of file it is.
+    pub(crate) fn new() -> io::Result<Self> {
+        Stdout::new(rustix::stdio::stderr()).map(Self)
+    }
+
+    /// Writes a line without waiting. False: it was not taken.
+    pub(crate) fn offer(&mut self, line: &[u8]) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
+        let polled = poll(&mut fds, Some(&Timespec::default()));
+        let takes = polled.is_ok() && fds[0].revents().contains(PollFlags::OUT);
+        takes && self.0.write(line).is_ok_and(|wrote| matches!(wrote, Wrote::Some(_)))
+    }
+}
+
 /// The same pipe under another file description. A system without `/proc`, or a pipe of another user's, has none.
 fn reopened(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
@@ -111,8 +131,6 @@ pub(crate) fn read(stdin: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Option
 
 #[cfg(test)]
 mod tests {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
     use super::*;
 
     /// Writes as long as a poll allows it; how much that was.

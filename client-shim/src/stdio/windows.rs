@@ -61,6 +61,32 @@ impl<'fd> Stdout<'fd> {
     }
 }
 
+/// Standard error, for lines that may be lost.
+#[derive(Debug)]
+pub(crate) struct Stderr(Outlet);
+
+impl Stderr {
+    /// In the hands of its thread.
+    pub(crate) fn new() -> io::Result<Self> {
+        Outlet::new(File::from(io::stderr().as_handle().try_clone_to_owned()?)).map(Self)
+    }
+
+    /// Gives a line to the thread. False: it was not taken whole.
+    pub(crate) fn offer(&mut self, line: &[u8]) -> bool {
+        self.0.try_write(line).is_ok_and(|taken| taken == line.len())
+    }
+}
+
+impl Drop for Stderr {
+    /// The last lines tell how it ended.
+    fn drop(&mut self) {
+        /// A client kills 100 ms after its first sign.
+        const PATIENCE: Duration = Duration::from_millis(20);
+        // What is not taken by then is lost.
+        let _left = self.0.drain(Some(Instant::now() + PATIENCE));
+    }
+}
+
 /// Takes what has come. `Some(0)` is the end, `None` nothing for now.
 pub(crate) fn read(stdin: &Inlet, bytes: &mut [u8]) -> io::Result<Option<usize>> {
     match stdin.try_read(bytes) {

@@ -121,7 +121,7 @@ fn what_the_daemon_said_of_a_call_is_known_after_its_death_also_if_the_client_wa
     for _ in 0..2 {
         daemon.send(&json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": much }));
     }
-    for line in ["@sent 2", "@sent 77", "@sent", "@sent x", "@later", "@sent 4"] {
+    for line in ["@sent 2", "@sent 77", "@sent", "@sent x", "@later", "@debug [HTTP] to nobody", "@sent 4"] {
         daemon.say(line);
     }
     drop(daemon);

@@ -146,7 +146,7 @@ impl Connector for Scripted {
         };
         // A test that has ended expects no further connection.
         let _ended = self.opened.send((opening.clone(), Peer::new(daemon)));
-        Ok(Session { stream, buffer, welcome })
+        Ok(Session { stream, buffer, welcome, started: false })
     }
 
     fn lost(&mut self) {

@@ -15,6 +15,7 @@ use super::credentials::Reason;
 use super::journal::Evidence;
 use super::refresh::Refusal;
 use super::{AuthConfig, form};
+use crate::debug::http::Exchange;
 use crate::limits::Limits;
 use crate::network::{ClientError, Fault};
 use crate::secret::Secret;
@@ -262,7 +263,13 @@ impl Issuer {
             error if error.is_connect() => IssuerError::Connect(network.fault(error)),
             error => IssuerError::Broken(error),
         };
-        let mut response = request(&client).send().await.map_err(broken)?;
+        let request = request(&client).build().map_err(broken)?;
+        let exchange = Exchange::begins(&request);
+        let answered = client.execute(request).await;
+        let head = answered.as_ref().ok().map(|response| (response.status(), response.headers()));
+        let request_id = head.and_then(|(_, headers)| headers.get("x-request-id")?.to_str().ok());
+        exchange.ends(head, request_id);
+        let mut response = answered.map_err(broken)?;
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);

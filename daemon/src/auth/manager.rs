@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -21,6 +21,7 @@ use super::seams::{Clock, Seams};
 use super::shelf::{Mode, Shelf};
 use super::status::{AuthState, AuthStatus};
 use super::store::{Changes, Store};
+use crate::debug::{self, Tag};
 use crate::fsx::Reread;
 use crate::grant::Grant;
 use crate::limits::Limits;
@@ -254,6 +255,13 @@ impl TokenManager {
     }
 }
 
+/// How long the access token is good for.
+fn ready(login: &Credentials, now: SystemTime) -> String {
+    let left = login.expires_at.and_then(|end| end.duration_since(now).ok());
+    let left = left.map_or("an unknown time".to_owned(), |left| format!("{} s", left.as_secs()));
+    format!("Access token ready, good for {left}")
+}
+
 impl Shared {
     /// How long the login is good for without a renewal, `ahead` of the moment at which a question would renew it; zero when
     /// it is due. `None` when there is no login that can be renewed.
@@ -282,14 +290,23 @@ impl Shared {
             self.refresher.notice(&login).await;
             self.check_place(&login)?;
             let (urgency, reason) = match self.need(&login, rejected, ahead)? {
-                Need::None => return Ok(login.grant()),
+                Need::None => {
+                    debug::tell(Tag::Token, || ready(&login, self.clock.now()));
+                    return Ok(login.grant());
+                }
                 Need::Early(reason) => (Urgency::Early, reason),
                 Need::Needed(reason) => (Urgency::Needed, reason),
             };
+            debug::tell(Tag::Token, || format!("Refreshing the access token: {}", reason.as_str()));
             let renewed = match self.ours.check_spendable(&login) {
                 Ok(token) => Box::pin(self.refresher.renew(&login, token, urgency, reason)).await,
                 Err(why) => Err(why.into()),
             };
+            if let Err(error) = &renewed {
+                debug::tell(Tag::Token, || {
+                    format!("Could not refresh the access token: {}", debug::variant(error))
+                });
+            }
             match renewed {
                 Ok(Next::Look) => {}
                 Ok(Next::KeepOld) => return Ok(login.grant()),

@@ -20,6 +20,7 @@ use super::calls::{Calls, Cancellation};
 use super::progress::Progress;
 use super::render;
 use super::tools::{NoArguments, QueryArguments, StatusArguments, arguments};
+use crate::debug::{self, Tag};
 use crate::server::Server;
 use crate::service::{self, Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent};
 use crate::session::Session;
@@ -51,6 +52,26 @@ impl Handler {
     ) -> Self {
         let places = Semaphore::new(server.limits.calls_per_session);
         Self { server, session, calls, leaving, places, offered: Mutex::default() }
+    }
+
+    /// A call, told to whoever listens.
+    async fn call_told(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Result<CallToolResponse, WireError>, ErrorData> {
+        let (tool, began) = (known_name(&request.name), Instant::now());
+        debug::tell(Tag::Mcp, || format!("Request {}: {tool}", context.id));
+        let called = self.call(request, context).await;
+        debug::tell(Tag::Mcp, || {
+            let how = match &called {
+                Ok(Ok(_)) => "answered".to_owned(),
+                Ok(Err(error)) => format!("failed ({})", debug::word(error.code)),
+                Err(error) => format!("refused ({})", error.code.0),
+            };
+            format!("Request {}: {tool} {how} after {}", context.id, debug::ms(began.elapsed()))
+        });
+        called
     }
 
     async fn call(
@@ -261,7 +282,8 @@ impl ServerHandler for Handler {
             let error = service::overloaded("calls of this session", self.server.limits.calls_per_session);
             return Ok(failure(&error).into());
         };
-        Ok(match self.call(request, &context).await? {
+        let called = debug::scope(self.session.listener(), self.call_told(request, &context)).await?;
+        Ok(match called {
             Ok(response) => response,
             Err(error) => {
                 if error.code == codex_oauth_proto::ErrorCode::Draining
@@ -288,6 +310,12 @@ impl ServerHandler for Handler {
         }
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("Method not found: {method}"), None))
     }
+}
+
+/// The tool's name, if it is one of ours: another text may be anything.
+fn known_name(tool: &str) -> &'static str {
+    let known = ["codex_query", "codex_status", "codex_login", "codex_clear", "codex_models"];
+    known.into_iter().find(|name| *name == tool).unwrap_or("an unknown tool")
 }
 
 /// An answer verbatim, then what it cost in one line. What had come before a failure is shown before the reason.

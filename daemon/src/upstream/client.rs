@@ -18,6 +18,7 @@ use super::config::Settings;
 use super::connects::Connects;
 use super::cookies::Jar;
 use super::error::{ErrorKind, Retry, UpstreamError};
+use crate::debug::http::Exchange;
 use crate::grant::Grant;
 use crate::limits::Limits;
 use crate::network::ClientError;
@@ -99,13 +100,15 @@ impl Backend {
     /// Sends and waits at most `limit` for the response head.
     pub(super) async fn send(&self, request: Request, limit: Duration) -> Result<Response, UpstreamError> {
         let client = self.client().await?;
-        let response = match timeout(limit, client.execute(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.not_answered(error)),
-            Err(_elapsed) => {
-                return Err(UpstreamError::new(ErrorKind::Timeout { after: limit }, Retry::Unknown));
-            }
+        let exchange = Exchange::begins(&request);
+        let answered = match timeout(limit, client.execute(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(self.not_answered(error)),
+            Err(_elapsed) => Err(UpstreamError::new(ErrorKind::Timeout { after: limit }, Retry::Unknown)),
         };
+        let head = answered.as_ref().ok().map(|response| (response.status(), response.headers()));
+        exchange.ends(head, head.and_then(|(_, headers)| classify::request_id(headers)).as_deref());
+        let response = answered?;
         self.jar.store(response.headers(), response.url(), &self.settings.backend, SystemTime::now());
         Ok(response)
     }

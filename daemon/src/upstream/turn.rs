@@ -20,6 +20,7 @@ use super::rate_limits::{self, RateLimit};
 use super::request::{self, Form, ResponsesRequest};
 use super::routing::Routing;
 use super::{Completed, Inner, UpstreamEvent};
+use crate::debug::{self, Tag};
 use crate::grant::Grant;
 use crate::limits::Limits;
 use crate::sleep::{Clocks, Silence};
@@ -60,6 +61,7 @@ pub(super) async fn respond(
         };
         error.attempts = attempts;
         log_failure(&error, &request.model, started.elapsed());
+        tell_failure(&error);
         inner.known_limits.note(&grant.account_id, &request.model, &error);
         if error.kind == ErrorKind::InstructionsRequired && !instructions_sent {
             instructions_sent = true;
@@ -68,6 +70,7 @@ pub(super) async fn respond(
         }
         let Some(after) = resend_after(&error, retries + 1, &inner.backend.limits) else { return Err(error) };
         retries += 1;
+        debug::tell(Tag::Codex, || format!("Retry {retries} in {}", debug::ms(after)));
         let of = inner.backend.limits.turn_retries;
         turn.tell(UpstreamEvent::Retrying { attempt: retries, of, after, kind: error.kind }).await;
         sleep(after).await;
@@ -124,6 +127,13 @@ impl Turn<'_> {
                     unparsable_events: answer.unparsable,
                     notes: Vec::new(),
                 };
+                debug::tell(Tag::Http, || {
+                    let took = debug::ms(started.elapsed());
+                    format!(
+                        "Response body: {} bytes, {} events, whole after {took}",
+                        answer.bytes, answer.events
+                    )
+                });
                 tracing::debug!(
                     model = self.request.model, bytes = answer.bytes, events = answer.events,
                     unparsable = answer.unparsable, answer_bytes = completed.text.len(),
@@ -338,6 +348,21 @@ fn headers_of(response: &Response) -> &HeaderMap {
     response.headers()
 }
 
+/// For whoever listens. Of what came only the size is told: it may quote the prompt.
+fn tell_failure(error: &UpstreamError) {
+    if matches!(error.kind, ErrorKind::EmptyAnswer | ErrorKind::Unparsable) {
+        debug::tell(Tag::Codex, || "No response from Codex (parse error)");
+    }
+    debug::tell(Tag::Codex, || {
+        let partial = error.partial_text.as_ref().map_or(0, |text| text.len());
+        format!(
+            "Attempt {} failed: {}, {partial} bytes of an answer came",
+            error.attempts,
+            error.kind.redacted()
+        )
+    });
+}
+
 fn log_failure(error: &UpstreamError, model: &str, took: Duration) {
     tracing::warn!(
         model,
@@ -348,13 +373,7 @@ fn log_failure(error: &UpstreamError, model: &str, took: Duration) {
         attempt = error.attempts,
         partial_bytes = error.partial_text.as_ref().map(|text| text.len()),
         ?took,
-        kind = kind_name(&error.kind),
+        kind = debug::variant(&error.kind),
         "turn failed"
     );
-}
-
-/// The variant's name: a backend's message may quote the prompt.
-fn kind_name(kind: &ErrorKind) -> String {
-    let debug = format!("{kind:?}");
-    debug.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
 }

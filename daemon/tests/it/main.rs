@@ -8,6 +8,7 @@ mod architecture;
 mod backend_table;
 mod cold_start;
 mod configuration;
+mod debug;
 mod deps;
 mod exposure;
 mod fuzz;

@@ -25,7 +25,7 @@ fn pair() -> (Client, UnixStream) {
         warnings: Vec::new(),
     };
     let buffer = LineBuffer::new(MAX_LINE_BYTES);
-    (Client::from_session(Session { stream: ours, buffer, welcome }), daemon)
+    (Client::from_session(Session { stream: ours, buffer, welcome, started: false }), daemon)
 }
 
 fn notification(name: &str) -> Vec<u8> {

@@ -33,11 +33,16 @@ impl Shim {
     }
 
     /// Starts one by a command of the caller's own.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::start_with_stderr(command, Stdio::inherit())
+    }
+
+    /// The same with this standard error.
+    pub fn start_with_stderr(mut command: Command, stderr: impl Into<Stdio>) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(stderr)
             .spawn()
             .expect("the shim's binary runs");
         let input = child.stdin.take();

@@ -10,6 +10,7 @@ use super::teller::Teller;
 use super::tracer::Tracer;
 use super::{Outcome, PROGRESS_EVERY, Question, Running, Usage, millis};
 use crate::auth::{AuthError, TokenManager};
+use crate::debug::{self, Tag};
 use crate::grant::Grant;
 use crate::kill_point;
 use crate::service::models::Choice;
@@ -78,6 +79,10 @@ pub(super) async fn work(
         error = outcome.error.as_ref().map(|error| tracing::field::debug(error.code)),
         "turn ended"
     );
+    debug::tell(Tag::Codex, || {
+        let how = outcome.error.as_ref().map_or("answered".to_owned(), |error| debug::word(error.code));
+        format!("Turn {} ended: {how}, after {}", running.id, debug::ms(outcome.duration))
+    });
     kill_point::reached("ended");
     if sent {
         // Before the last word, so that whoever comes too late for it finds the outcome.
@@ -201,6 +206,12 @@ async fn attempt(
         kill_point::reached("announced");
     }
     tracer.sending(&model);
+    debug::tell(Tag::Codex, || "Sending query to Codex");
+    debug::tell(Tag::Codex, || {
+        let instructions = question.instructions.as_ref().map_or(0, String::len);
+        let sizes = format!("prompt {} bytes, instructions {instructions} bytes", question.prompt.len());
+        format!("  turn {}, model {model}, {sizes}", running.id)
+    });
     let (sender, mut events) = mpsc::channel(EVENTS);
     let mut answering = std::pin::pin!(inner.upstream.respond(grant, &request, &sender));
     let mut tick = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
@@ -228,6 +239,9 @@ async fn attempt(
         }
         Failure::from(error)
     })?;
+    debug::tell(Tag::Codex, || {
+        format!("Extracted content from message: {} chars", completed.text.chars().count())
+    });
     notes.extend(completed.notes.iter().cloned());
     if let Some(other) = completed.model.as_deref().filter(|other| *other != model) {
         notes.push(format!("the backend answered with {other} instead of {model}"));
