@@ -148,9 +148,9 @@ mod tests {
         }
     }
 
-    fn listener_of(heard: &Arc<Heard>) -> Option<Listener> {
+    fn listener_of(heard: &Arc<Heard>) -> Listener {
         let hearer: Arc<dyn Hear> = heard.clone();
-        Some(Listener::new(7, Arc::downgrade(&hearer)))
+        Listener::new(7, Arc::downgrade(&hearer))
     }
 
     #[tokio::test]
@@ -165,8 +165,8 @@ mod tests {
             }
         };
         tokio::join!(
-            scope(listener_of(&one), deep("one")),
-            scope(listener_of(&other), deep("other")),
+            scope(Some(listener_of(&one)), deep("one")),
+            scope(Some(listener_of(&other)), deep("other")),
             deep("nobody")
         );
         assert_eq!(
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_line_is_one_and_bounded() {
         let heard = Arc::new(Heard::default());
-        listener_of(&heard).unwrap().tell(Tag::Mcp, format!("a\r\n@moved\x1b[2J{}", "é".repeat(1_000)));
+        listener_of(&heard).tell(Tag::Mcp, format!("a\r\n@moved\x1b[2J{}", "é".repeat(1_000)));
         let line = heard.0.lock()[0].clone();
         assert!(line.starts_with("[MCP] a@moved[2Jé") && line.len() <= LINE_BYTES, "{line}");
     }

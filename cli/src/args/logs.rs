@@ -6,7 +6,7 @@ use super::help;
 
 /// Show what the daemon wrote down
 ///
-/// Its log holds no question, no answer and no token. `--debug` shows what sessions with CODEX_DEBUG=1 in their environment
+/// Its log holds no question, no answer and no token. `--debug` shows what sessions with `CODEX_DEBUG=1` in their environment
 /// did, layer by layer: Claude Code shows nobody what its MCP servers say on standard error.
 #[derive(Clone, Copy, Debug, Args)]
 #[command(after_help = help::LOGS_HELP)]
@@ -14,7 +14,7 @@ pub(crate) struct LogsArgs {
     /// Go on with what is written from now on, until Ctrl-C
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Only the debug lines of sessions with CODEX_DEBUG=1
+    /// Only the debug lines of sessions with `CODEX_DEBUG=1`
     #[arg(long)]
     pub(crate) debug: bool,
     /// How many of the latest lines

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientNotification, ErrorCode, ErrorData, JsonRpcMessage, RequestId,
+    ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, RequestId,
     ServerJsonRpcMessage,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::calls::{Calls, Cancellation};
 use super::message;
+use crate::debug::Tag;
 use crate::line_io::{LineReader, Read};
 use crate::server::Server;
 use crate::session::Session;
@@ -92,6 +93,7 @@ impl SocketTransport {
             JsonRpcMessage::Request(mut request) => {
                 self.begun = true;
                 request.id = number(self.calls.open(request.id, self.place.take()));
+                self.tell(&request.id, &request.request, line.len());
                 Some(JsonRpcMessage::Request(request))
             }
             _ if !self.begun => None,
@@ -114,6 +116,17 @@ impl SocketTransport {
                 Some(JsonRpcMessage::Error(error))
             }
         }
+    }
+
+    /// Tells of a request whoever asked to hear.
+    fn tell(&self, id: &RequestId, request: &ClientRequest, bytes: usize) {
+        let Some(listener) = self.session.listener() else { return };
+        let method = match request {
+            // It may say anything.
+            ClientRequest::CustomRequest(_) => "an unknown method",
+            known => known.method(),
+        };
+        listener.tell(Tag::Mcp, format_args!("Request {id}: {method}, {bytes} bytes"));
     }
 
     /// A message that is JSON and not MCP: whoever asked gets an answer.

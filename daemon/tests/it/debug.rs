@@ -80,6 +80,7 @@ fn a_question_that_goes_well_says_what_it_says_in_the_original() {
     assert!(said.lines().all(|line| line.starts_with('[')), "{said}");
     // The log has what the daemon said, for that session only.
     silent.request_tool("codex_query", &json!({"prompt": "in silence"}));
+    eventually("the log has it", || daemon.log().contains("codex_query answered after "));
     let log = daemon.log();
     let lines = tagged(&log);
     for line in SUCCESS {
@@ -158,6 +159,7 @@ fn no_secret_and_no_word_of_anybodys_is_in_a_debug_line() {
         debugged.shim.request_tool(tool, &json!({}));
     }
     debugged.says(&["[MCP] Request 17: codex_clear"]);
+    eventually("the log has it", || daemon.log().contains("codex_clear answered after "));
     let (said, log) = (debugged.said(), daemon.log());
     let lines = tagged(&log).join("\n");
     assert!(lines.matches("[HTTP] Making ").count() > 10, "there is something to look at: {lines}");

@@ -1,5 +1,6 @@
 //! The daemon's own file, and the two former ones that it puts aside.
 
+use std::convert::Infallible;
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read as _, Seek as _};
 use std::path::Path;
@@ -31,7 +32,15 @@ pub(super) fn show(context: &mut Context, args: LogsArgs, path: &Path) -> Result
              to its own terminal instead",
         )?;
     }
-    while args.follow {
+    if args.follow {
+        match follow(context, &mut log, args)? {}
+    }
+    Ok(Exit::Success)
+}
+
+/// Until Ctrl-C, or until nobody reads any more.
+fn follow(context: &mut Context, log: &mut Log<'_>, args: LogsArgs) -> Result<Infallible, Failure> {
+    loop {
         // Before it is read: what was written to a file that is put aside is then all there.
         let is_elsewhere = log.is_elsewhere()?;
         for line in log.news()? {
@@ -47,7 +56,6 @@ pub(super) fn show(context: &mut Context, args: LogsArgs, path: &Path) -> Result
             std::thread::sleep(LOOK_AGAIN);
         }
     }
-    Ok(Exit::Success)
 }
 
 /// The log, which may be put aside while it is read.
@@ -100,9 +108,12 @@ impl Log<'_> {
     /// Whether the path leads to another file by now, or to the same one made empty.
     fn is_elsewhere(&mut self) -> Result<bool, WireError> {
         let Some(file) = &mut self.file else { return Ok(true) };
-        let mut look = || Ok((std::fs::metadata(self.path)?, file.metadata()?, file.stream_position()?));
+        let mut look = || -> io::Result<bool> {
+            let found = std::fs::metadata(self.path)?;
+            Ok(!is_same(&found, &file.metadata()?) || found.len() < file.stream_position()?)
+        };
         match look() {
-            Ok((found, ours, read)) => Ok(!is_same(&found, &ours) || found.len() < read),
+            Ok(is_elsewhere) => Ok(is_elsewhere),
             // Between two names.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(unreadable(self.path, &error)),

@@ -29,7 +29,8 @@ const CURSOR: &str = "-- cursor: ";
 /// Shows the last lines, then those that come.
 pub(super) fn show(context: &mut Context, args: LogsArgs) -> Result<Exit, Failure> {
     let Some(program) = child::find(&context.env, "journalctl") else {
-        return Err(unreadable("systemd keeps it, and there is no journalctl on PATH").into());
+        let error = unreadable("systemd keeps it, and there is no journalctl on PATH");
+        return Err(error.next(NextStep::FixConfiguration { name: "PATH".to_owned() }).into());
     };
     context.output.note(&format!("systemd keeps the log: journalctl {}", ASK[..3].join(" ")))?;
     let count = if args.debug { SEARCHED_LINES.max(args.lines) } else { args.lines };
