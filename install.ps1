@@ -139,6 +139,8 @@ if (-not $NoPlugin) {
     }
 }
 Write-Output "plugin     $registered"
+# Behind a proxy, the shell knows it and the daemon would not; what is said on purpose stays.
+& (Join-Path $folder 'codex-oauth.exe') config import --keep
 if ($Service) {
     # A service that cannot be had is said, and is no reason why an install fails: the daemon is started without one.
     [void] (Invoke-Said 'install the service' { & (Join-Path $folder 'codex-oauth.exe') service install })

@@ -102,6 +102,8 @@ main() {
         install_plugin
         register_plugin
     fi
+    # Behind a proxy, the shell knows it and the daemon would not; what is said on purpose stays.
+    "$bin/codex-oauth" config import --keep || true
     # A service that cannot be had is said, and is no reason why an install fails: the daemon is started without one.
     if [ -n "$service" ]; then "$bin/codex-oauth" service install || true; fi
     report

@@ -279,6 +279,25 @@ pub(crate) struct ConfigArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<ConfigCommand>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Write proxy and CA file of this shell into config.toml
+    ///
+    /// `HTTPS_PROXY` or `ALL_PROXY`, `NO_PROXY`, `CODEX_CA_CERTIFICATE` or `SSL_CERT_FILE`, and our own variables before them. A daemon
+    /// that a session starts is given none of the general ones: one project's would lead everybody's login that way.
+    Import(ImportNetworkArgs),
+}
+
+/// What becomes of keys that are there
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(crate) struct ImportNetworkArgs {
+    /// Leave what config.toml already says
+    #[arg(long)]
+    pub(crate) keep: bool,
 }
 
 /// Look at everything that a question needs, and say the one next step

@@ -4,6 +4,8 @@
 //! machine is reached through a proxy; a proxy's password is shown nowhere; what fails on the way says where and by whose choice.
 
 mod certificate;
+mod claims;
+mod edge;
 mod fault;
 mod probe;
 mod proxy;
@@ -20,6 +22,8 @@ use reqwest::{Client, ClientBuilder, Proxy, Url, redirect, retry};
 use rustls::pki_types::CertificateDer;
 
 pub use certificate::{BadCertificate, Problem};
+pub(crate) use claims::warnings;
+pub use edge::EdgeBlock;
 pub use fault::{Cause, Fault};
 pub(crate) use probe::{Answer, Probed, Stage};
 pub use proxy::ProxyAddress;

@@ -17,6 +17,7 @@ use crate::folders::Folders;
 use crate::idle::Idle;
 use crate::limits::Limits;
 use crate::log::Log;
+use crate::network::NetworkSettings;
 use crate::process;
 use crate::service::CodexService;
 use crate::shutdown::{Phase, Shutdown};
@@ -117,6 +118,11 @@ impl Server {
 
     pub(crate) fn count_refused_peer(&self) {
         self.peers_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What is configured about the network.
+    pub(crate) const fn network(&self) -> &NetworkSettings {
+        &self.config.network
     }
 
     pub(crate) fn config(&self) -> codex_oauth_proto::api::config::ReadResult {

@@ -17,7 +17,7 @@ use crate::debug::{Hear, Listener, Tag};
 use crate::line_io::{LineReader, LineWriter, Read};
 use crate::server::Server;
 use crate::shutdown::Phase;
-use crate::{api, listen, mcp, task};
+use crate::{api, listen, mcp, network, task};
 
 /// Bytes that may wait for a client before further debug lines are dropped. Hundreds of lines: a client that reads never
 /// lets so many wait, unless an answer of megabytes is on its way.
@@ -33,6 +33,8 @@ pub(crate) struct Session {
     pub(crate) account: Option<String>,
     /// What the client said of itself.
     pub(crate) hello: Hello,
+    /// What the welcome told its person.
+    pub(crate) warnings: Vec<String>,
     /// Writes lines to the client.
     pub(crate) writer: LineWriter,
     /// Cancelled when the connection is over, from whichever side.
@@ -130,6 +132,7 @@ async fn converse(server: Arc<Server>, stream: Arc<Stream>, opening_place: Optio
     drop(opening_place);
     drop(opening_use);
     keep_known_env(&mut hello);
+    let warnings = welcome.warnings.clone();
     if queue_opening(&writer, &ServerOpening::Welcome(welcome)).is_err() {
         return;
     }
@@ -138,7 +141,8 @@ async fn converse(server: Arc<Server>, stream: Arc<Stream>, opening_place: Optio
     // What the session's tasks log names it, and the turn if it is about one.
     let span = tracing::info_span!("session", n = incarnation);
     let debug = (hello.env.get("CODEX_DEBUG").map(String::as_str) == Some("1")).then(Box::default);
-    let session = Arc::new(Session { incarnation, account, hello, writer, over: over.clone(), debug });
+    let session =
+        Arc::new(Session { incarnation, account, hello, warnings, writer, over: over.clone(), debug });
     if let Some(listener) = session.listener() {
         let Hello { pid, resume, .. } = &session.hello;
         let resumed = resume.len();
@@ -247,7 +251,7 @@ fn welcome(server: &Server, hello: &Hello) -> Result<Welcome, WireError> {
         build: build.to_owned(),
         pid: std::process::id(),
         nonce: server.nonce.clone(),
-        warnings: Vec::new(),
+        warnings: network::warnings(server.network(), hello),
     })
 }
 

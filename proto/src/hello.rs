@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::claim::Claim;
 use crate::{Nonce, ProtocolVersion, VersionRange, WireError};
 
 /// The only names of the session's environment that travel in a hello. Each is about that person's screen or about what
@@ -91,6 +92,12 @@ pub struct Hello {
     /// The part of [`SESSION_ENV`] that is set.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// The proxy that the client's environment names: compared, never used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Box<Claim>>,
+    /// The file of roots that it names: compared, never used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<Box<Claim>>,
 }
 
 /// A request that lost its connection before its answer. Sent again, a question joins its turn or gets its kept answer, and

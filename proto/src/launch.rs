@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::caller::Caller;
+use crate::claim;
 use crate::connect::{self, ConnectError, Greeting, Session, wait_readable, with_causes};
 use crate::dir::{self, DirError};
 use crate::endpoint::{Endpoint, EndpointError};
@@ -153,6 +154,8 @@ pub fn hello(env: &Env, role: Role, nonce: Nonce) -> Result<Hello, EnvError> {
         resume: Vec::new(),
         auth_file: env.auth_file()?.display().to_string(),
         env: env.session_vars(),
+        proxy: claim::proxy(env).map(Box::new),
+        ca_file: claim::ca_file(env).map(Box::new),
     })
 }
 

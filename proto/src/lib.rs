@@ -17,6 +17,7 @@
 
 pub mod api;
 pub mod caller;
+pub mod claim;
 pub mod connect;
 pub mod dir;
 pub mod endpoint;

@@ -53,6 +53,8 @@ pub enum NextStep {
         /// The environment variable, or the key and its file.
         name: String,
     },
+    /// Come from another network: this one is kept out.
+    OtherNetwork,
     /// Set the clock of this machine.
     SetClock,
     /// Install the newer build and restart what is old.
@@ -109,6 +111,9 @@ impl NextStep {
             Self::FixFile { path } => format!("repair or move away `{path}`, then try again"),
             Self::FixConfiguration { name } => format!("correct {name}, then try again"),
             Self::Reconfigure { name } => format!("set {name}, then run `codex-oauth daemon stop`"),
+            Self::OtherNetwork => {
+                "try from another network, or without the VPN; nothing is wrong with the login".to_owned()
+            }
             Self::SetClock => "set the clock of this machine right, then try again".to_owned(),
             Self::Upgrade => pick(
                 "install the newest version of codex-oauth, then restart Claude Code",

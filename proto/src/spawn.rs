@@ -20,29 +20,19 @@ use crate::env::Env;
 pub(crate) use system::{Child, ReportPipe, reap_all, spawn, take_leave};
 
 /// Variables that may pass to the daemon. The first starter's environment becomes everybody's, so nothing of one
-/// project's may be in it, and never an API key.
+/// project's may be in it, and never an API key. The general names of proxies and CA files are not among them: a project's own
+/// would lead everybody's login that way. They are in `config.toml`, or in our own variables; a session that has others is told.
 const PASSED: &[&str] = &[
-    "ALL_PROXY",
-    "CODEX_CA_CERTIFICATE",
     "CODEX_HOME",
     "HOME",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
     "LANG",
     "LC_ALL",
     "LOGNAME",
-    "NO_PROXY",
     "PATH",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
     "TZ",
     "USER",
     "XDG_CONFIG_HOME",
     "XDG_STATE_HOME",
-    "all_proxy",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
 ];
 
 /// What every program on Windows needs to find the system's libraries, folders and services. Names have no case there.
@@ -112,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn api_keys_preloads_and_session_choices_do_not_pass() {
+    fn api_keys_preloads_proxies_and_session_choices_do_not_pass() {
         for name in [
             "OPENAI_API_KEY",
             "ANTHROPIC_API_KEY",
@@ -122,11 +112,16 @@ mod tests {
             "CODEX_DEBUG",
             "CODEX_OAUTH_NO_BROWSER",
             "CODEX_OAUTH_NO_SPAWN",
+            "HTTPS_PROXY",
+            "all_proxy",
+            "no_proxy",
+            "SSL_CERT_FILE",
+            "CODEX_CA_CERTIFICATE",
             "CLAUDE_CODE_SESSION_ID",
         ] {
             assert!(!passes(name), "{name}");
         }
-        for name in ["HOME", "HTTPS_PROXY", "no_proxy", "CODEX_OAUTH_AUTH_FILE", "CODEX_OAUTH_STATE_DIR"] {
+        for name in ["HOME", "CODEX_OAUTH_PROXY", "CODEX_OAUTH_AUTH_FILE", "CODEX_OAUTH_STATE_DIR"] {
             assert!(passes(name), "{name}");
         }
     }

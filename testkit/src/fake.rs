@@ -85,6 +85,11 @@ impl FakeOpenAi {
         self.shared.address
     }
 
+    /// Address of the TLS listener, if there is one.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.shared.tls_address
+    }
+
     /// PEM of the authority that signed the TLS certificate.
     pub fn ca_pem(&self) -> &str {
         &self.shared.authority.pem

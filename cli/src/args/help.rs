@@ -78,6 +78,7 @@ pub(super) const CONFIG_HELP: &str = "\
 Examples:
   codex-oauth config
   codex-oauth config --json | jq '.settings[] | select(.source == \"file\")'
+  codex-oauth config import
 
 config.toml, with the names that are shown:
   log = \"debug\"
@@ -136,8 +137,8 @@ Examples:
   codex-oauth service status
 
 systemd and launchd start the daemon when somebody connects; Windows starts it
-when you log in. Proxy and CA variables of this shell, and our own, are written
-down for it. Nobody needs a service: without one, whoever needs the daemon
+when you log in. Our own variables of this shell are written down for it; proxy
+and CA file go to config.toml, as with `codex-oauth config import --keep`. Nobody needs a service: without one, whoever needs the daemon
 starts it.";
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! The daemon tells its own: it alone reads them, and what counts is what it has read. Beside them stand the few that this
 //! command decides by itself.
 
+pub(crate) mod import;
+
 use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::config::{Read, ReadResult, Setting, Source};
 use codex_oauth_proto::endpoint::Endpoint;
@@ -11,7 +13,7 @@ use codex_oauth_proto::launch::{LaunchError, find_daemon};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::ConfigArgs;
+use crate::args::{ConfigArgs, ConfigCommand};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -38,6 +40,9 @@ struct Facts {
 
 /// Shows the settings. Starts the daemon when none runs: its start is what reads them.
 pub(crate) fn run(context: &mut Context, args: ConfigArgs) -> Result<Exit, Failure> {
+    if let Some(ConfigCommand::Import(args)) = args.command {
+        return import::run(context, args);
+    }
     let read = context.connect()?.call::<Read>(&Empty {})?;
     let endpoint = Endpoint::resolve(&context.env).map_err(|error| LaunchError::from(error).to_wire())?;
     let facts = Facts {

@@ -17,6 +17,7 @@ use codex_oauth_proto::env::Env;
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 
 use self::facts::Facts;
+use super::config::import::{Present, import};
 use super::daemon;
 use crate::args::{InstallServiceArgs, ServiceCommand};
 use crate::context::Context;
@@ -72,7 +73,7 @@ fn install(context: &mut Context, args: InstallServiceArgs) -> Result<Exit, Fail
     let facts = Facts::of(&context.env)?;
     manager.check(&context.env).map_err(|why| unavailable(&why))?;
     let folder = manager.folder(&context.env).map_err(|why| unavailable(&why))?;
-    let mut changed = false;
+    let mut changed = import(context, Present::Stays)?;
     for (name, text) in manager.files(&facts, args.harden) {
         let file = folder.join(name);
         let written = write_if_other(&file, &text).map_err(|error| unwritten("write", &file, &error))?;
@@ -82,11 +83,6 @@ fn install(context: &mut Context, args: InstallServiceArgs) -> Result<Exit, Fail
             if written { "wrote      " } else { "unchanged  " },
             file.display()
         ))?;
-    }
-    for name in &facts.left_out {
-        context
-            .output
-            .note(&format!("{name} holds a password and was not written; the service does without it"))?;
     }
     if changed || !manager.is_ready(&context.env) {
         if daemon::stop_running(context)? {
@@ -286,7 +282,7 @@ impl Manager {
     }
 }
 
-/// True: the file was another one, or none. Its owner alone may read it: addresses of proxies are in it.
+/// True: the file was another one, or none. Its owner alone may read it: it says how this person works.
 fn write_if_other(file: &Path, text: &str) -> io::Result<bool> {
     match fs::read(file) {
         Ok(found) if found == text.as_bytes() => return Ok(false),

@@ -1,5 +1,8 @@
 //! `config`: what is in force, who said so, and what is set without effect.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::rig::{Place, Ran, Running, replies};
@@ -97,4 +100,81 @@ fn json_holds_the_daemons_words_and_our_own() {
     ]);
     assert_eq!(ran.json(), whole);
     assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
+}
+
+/// `config import` with these variables in a shell whose configuration is in `folder`.
+fn import(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> Ran {
+    let place = Place::new();
+    let mut command = place.command(&[&["config", "import"], args].concat());
+    command.env("CODEX_OAUTH_CONFIG_DIR", folder).envs(variables.iter().copied());
+    let ran = Running::start(&mut command).finish();
+    assert_eq!(ran.code(), 0, "{}", ran.stderr);
+    ran
+}
+
+#[test]
+fn proxy_and_roots_of_the_shell_are_written_once_and_a_password_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let ca = folder.path().join("corp.pem");
+    std::fs::File::create(&ca).unwrap();
+    write(&file, "# mine\nlog = \"debug\"\n[limits]\nturns = 3\n");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ca = ca.display().to_string();
+    let shell = [
+        ("https_proxy", "http://ada:FAKE@proxy:3128"),
+        ("NO_PROXY", "localhost,.corp.example"),
+        ("SSL_CERT_FILE", ca.as_str()),
+    ];
+    let ran = import(folder.path(), &[], &shell);
+    let written = format!(
+        "ca_file = \"{ca}\"\nno_proxy = \"localhost,.corp.example\"\nproxy = \"http://ada:FAKE@proxy:3128\"\n\
+         # mine\nlog = \"debug\"\n[limits]\nturns = 3\n"
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        ran.stdout,
+        format!(
+            "proxy      http://proxy:3128 (https_proxy), with its user name and password\n\
+             no_proxy   localhost,.corp.example (NO_PROXY)\n\
+             ca_file    {ca} (SSL_CERT_FILE)\n\
+             wrote      {} (only you can read it)\n\
+             next       codex-oauth daemon stop    (the next use reads it)\n",
+            file.display()
+        )
+    );
+    let again = import(folder.path(), &[], &shell);
+    assert_eq!((again.stdout.as_str(), again.stderr.as_str()), ("", ""));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+}
+
+#[test]
+fn what_config_toml_says_stays_where_that_is_asked_for_and_what_cannot_be_used_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    write(&file, "proxy = \"http://mine:1\"\n");
+    let shell = [("HTTPS_PROXY", "http://theirs:2"), ("SSL_CERT_FILE", "/nonexistent/stale.pem")];
+    let kept = import(folder.path(), &["--keep"], &shell);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "proxy = \"http://mine:1\"\n");
+    assert_eq!(kept.stdout, "");
+    assert!(
+        kept.stderr.contains("proxy stays: http://theirs:2 (HTTPS_PROXY) was not written"),
+        "{}",
+        kept.stderr
+    );
+    assert!(
+        kept.stderr
+            .contains("SSL_CERT_FILE was not written as ca_file: could not read `/nonexistent/stale.pem`")
+    );
+    import(folder.path(), &[], &shell);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "proxy = \"http://theirs:2\"\n");
+    let none = import(folder.path(), &[], &[]);
+    assert_eq!(none.stdout, "unchanged  this shell names no proxy and no CA file\n");
+    assert_eq!(import(folder.path(), &["--keep"], &[]).stdout, "");
+}
+
+fn write(path: &Path, text: &str) {
+    use std::io::Write as _;
+    std::fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
 }

@@ -1,6 +1,7 @@
 //! `service install`, `uninstall` and `status`, with stand-ins for the managers that write down what they are asked: no
 //! container has a user's own systemd.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -25,7 +26,7 @@ fn machine(tool: &str, body: &str) -> Machine {
 fn service(machine: &Machine, manager: &str, args: &[&str]) -> Ran {
     let mut command = machine.command(machine.prefix().join("bin/codex-oauth"));
     command.arg("service").args(args).env("CODEX_OAUTH_TEST_SERVICE_MANAGER", manager);
-    command.env("HTTPS_PROXY", "http://proxy:3128").env("ALL_PROXY", "http://ada:FAKE@proxy:1");
+    command.env("HTTPS_PROXY", "http://ada:FAKE@proxy:3128").env("ALL_PROXY", "http://proxy:1");
     command.env("LOCALAPPDATA", machine.path("home/data")).env("USERDOMAIN", "HOUSE").env("USERNAME", "ada");
     Running::start(&mut command).finish()
 }
@@ -51,7 +52,11 @@ fn systemd_is_told_once_and_finds_nothing_wrong_with_what_was_written() {
     let ran = service(&machine, "", &["install", "--harden"]);
     assert_eq!(ran.code(), 0, "{}", ran.stderr);
     assert!(ran.stdout.ends_with("next       codex-oauth status\n"), "{}", ran.stdout);
-    assert!(ran.stderr.contains("ALL_PROXY holds a password"), "{}", ran.stderr);
+    let said = "proxy      http://proxy:3128 (HTTPS_PROXY), with its user name and password\nwrote      ";
+    assert!(ran.stdout.starts_with(said) && !ran.stdout.contains("FAKE"), "{}", ran.stdout);
+    let config = machine.path("home/.config/codex-oauth/config.toml");
+    assert_eq!(read(&config), "proxy = \"http://ada:FAKE@proxy:3128\"\n");
+    assert_eq!(std::fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
     let asked = machine.asked_of_tools();
     assert_eq!(
         asked,
@@ -65,10 +70,7 @@ fn systemd_is_told_once_and_finds_nothing_wrong_with_what_was_written() {
     let unit = read(units(&machine).join("codex-oauthd.service"));
     let daemon = machine.prefix().join("libexec/codex-oauth/codex-oauthd").canonicalize().unwrap();
     assert!(unit.contains(&format!("\nExecStart={} run\n", daemon.display())), "{unit}");
-    assert!(
-        unit.contains("\nEnvironment=HTTPS_PROXY=http://proxy:3128\n") && !unit.contains("FAKE"),
-        "{unit}"
-    );
+    assert!(!unit.contains("PROXY") && !unit.contains("FAKE"), "it is in config.toml: {unit}");
     let socket = format!("\nListenStream={}\n", machine.path("codex-oauth/daemon.sock").display());
     assert!(read(units(&machine).join("codex-oauthd.socket")).contains(&socket));
     for name in ["codex-oauthd.socket", "codex-oauthd.service"] {
@@ -121,7 +123,12 @@ fn a_service_goes_as_it_came_and_a_file_of_the_persons_stays() {
     assert_eq!(files(&units(&machine)), [own]);
     let left: Vec<PathBuf> = machine.files_at_home();
     let new = left.iter().filter(|file| !before.contains(file) && !file.starts_with(units(&machine)));
-    assert_eq!(new.collect::<Vec<_>>(), [&machine.path("home/started")], "of the stand-in");
+    let config = machine.path("home/.config/codex-oauth/config.toml");
+    assert_eq!(
+        new.collect::<Vec<_>>(),
+        [&config, &machine.path("home/started")],
+        "the person's, and the stand-in's"
+    );
 }
 
 #[test]
@@ -132,6 +139,7 @@ fn install_sh_brings_the_service_and_uninstall_takes_it_away() {
         let ran = machine.install(&["--no-plugin", "--service"]);
         assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
         assert!(ran.stdout.contains("service    systemd listens for you"), "{}", ran.stdout);
+        assert!(!ran.stdout.contains("proxy"), "{}", ran.stdout);
     }
     let ran = machine.codex_oauth(&["uninstall", "--yes"]);
     assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
@@ -156,11 +164,11 @@ fn the_agent_for_launchd_is_whole_and_put_into_force() {
     assert_eq!(ran.code(), 0, "{}", ran.stderr);
     let plist = machine.path("home/Library/LaunchAgents/local.codex-oauth.daemon.plist");
     let script = "import plistlib, sys; p = plistlib.load(open(sys.argv[1], 'rb')); \
-                  print(p['ProgramArguments'], p['Sockets']['Listener']['SockPathName'], p['EnvironmentVariables']['HTTPS_PROXY'], p['StandardErrorPath'])";
+                  print(p['ProgramArguments'], p['Sockets']['Listener']['SockPathName'], sorted(p['EnvironmentVariables']), p['StandardErrorPath'])";
     let daemon = machine.prefix().join("libexec/codex-oauth/codex-oauthd").canonicalize().unwrap();
     let facts = parsed(script, &plist);
     let expected = format!(
-        "['{}', 'run'] {} http://proxy:3128 {}",
+        "['{}', 'run'] {} ['CODEX_OAUTH_RUNTIME_DIR', 'CODEX_OAUTH_SERVICE', 'CODEX_OAUTH_TEST_SERVICE_MANAGER'] {}",
         daemon.display(),
         machine.path("codex-oauth/daemon.sock").display(),
         machine.path("home/.local/state/codex-oauth/daemon.log").display()

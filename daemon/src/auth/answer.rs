@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::issuer::IssuerError;
+use crate::network::EdgeBlock;
 use crate::secret::Secret;
 
 /// Codes after which a refresh token is of no use any more.
@@ -71,6 +72,9 @@ fn message(json: &Value, body: &[u8], secrets: &[&Secret]) -> String {
     let error = &json["error"];
     let texts = [&json["error_description"], &error["message"], error, &error["code"]];
     let named = texts.into_iter().filter_map(Value::as_str).find(|text| !text.trim().is_empty());
+    if let Some(block) = EdgeBlock::of_page(false, body) {
+        return block.to_string();
+    }
     let raw = String::from_utf8_lossy(body);
     let text = tidy(&scrub(named.unwrap_or(&raw), secrets), MAX_MESSAGE_CHARS);
     if text.is_empty() { "empty answer".to_owned() } else { text }

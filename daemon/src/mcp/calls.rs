@@ -145,6 +145,8 @@ mod tests {
             resume: resume.iter().map(|(n, id)| Resume { n: *n, id: (*id).into(), sent: false }).collect(),
             auth_file: String::new(),
             env: std::collections::BTreeMap::new(),
+            proxy: None,
+            ca_file: None,
         }
     }
 

@@ -184,6 +184,7 @@ impl Handler {
         }
         let limits = service.rate_limits(folder).await?;
         Ok(render::status(
+            &self.session.warnings,
             &account,
             &limits,
             &self.server.status(codex_oauth_proto::version::protocol().max.0),

@@ -24,12 +24,14 @@ pub(super) fn answer(answer: String, notes: &[String], summary: Option<&str>) ->
 
 /// The page for a person; then the fields as JSON.
 pub(super) fn status(
+    warnings: &[String],
     account: &ReadResult,
     limits: &RateLimitsResult,
     daemon: &StatusResult,
 ) -> Vec<ContentBlock> {
     let now = words::unix_now();
-    let page = page::render(account, &limits.rate_limits, daemon, now, Surface::ClaudeCode);
+    let mut page = page::render(account, &limits.rate_limits, daemon, now, Surface::ClaudeCode);
+    page.extend(warnings.iter().map(|warning| format!("warning    {warning}\n")));
     let who = account.account.clone().unwrap_or_default();
     let fields = json!({
         "status": account.status,

@@ -202,7 +202,7 @@ fn class(error: &UpstreamError) -> (ErrorCode, NextStep) {
         }
         Kind::Connect => (Code::UpstreamUnreachable, step_of(error).unwrap_or(NextStep::CheckNetwork)),
         Kind::Unauthorized { .. } => (Code::LoginExpired, NextStep::Login),
-        Kind::ForbiddenCloudflare => (Code::UpstreamRejected, NextStep::CheckNetwork),
+        Kind::Edge { .. } => (Code::UpstreamRejected, NextStep::OtherNetwork),
         Kind::Forbidden { .. }
         | Kind::DeactivatedWorkspace
         | Kind::UsageNotIncluded

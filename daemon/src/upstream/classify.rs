@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::delay;
 use super::error::{ErrorKind, Facts, MAX_MESSAGE_CHARS, Retry, UpstreamError, clip, sample};
+use crate::network::EdgeBlock;
 
 /// What the backend says about a failure, whatever the envelope.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,7 +72,7 @@ pub(super) fn http_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -
 /// The error of an answer that comes from something in front of the backend; `None` when the backend itself speaks.
 pub(crate) fn edge_refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<UpstreamError> {
     let error = http_error(status, headers, body);
-    matches!(error.kind, ErrorKind::ForbiddenCloudflare).then_some(error)
+    matches!(error.kind, ErrorKind::Edge { .. }).then_some(error)
 }
 
 /// An error for a failure inside a stream or a 200 reply.
@@ -135,6 +136,11 @@ fn by_status(status: StatusCode, headers: &HeaderMap, body: &[u8], failure: &Fai
         };
         return (kind, retry);
     }
+    if let (403 | 429 | 503, Some(block)) = (status.as_u16(), EdgeBlock::recognise(headers, body)) {
+        // A ban does not end by trying; only how long a flood is kept out is named.
+        let retry = named_delay.filter(|_| block == EdgeBlock::TooMuch).map_or(Retry::Never, Retry::After);
+        return (ErrorKind::Edge { status: status.as_u16(), block }, retry);
+    }
     let message = failure.message_or(&plain_message(status, body));
     match status.as_u16() {
         400 if message.to_ascii_lowercase().contains("instructions are required") => {
@@ -142,7 +148,6 @@ fn by_status(status: StatusCode, headers: &HeaderMap, body: &[u8], failure: &Fai
         }
         400 if is_model_refusal(&message) => (ErrorKind::ModelNotSupported { message }, Retry::Never),
         400 => (ErrorKind::BadRequest { message: verbatim(body).unwrap_or(message) }, Retry::Never),
-        403 if is_cloudflare_page(headers, body) => (ErrorKind::ForbiddenCloudflare, Retry::Never),
         403 => (ErrorKind::Forbidden { message }, Retry::Never),
         404 => (ErrorKind::NotFound { message }, Retry::Never),
         413 => (ErrorKind::PayloadTooLarge, Retry::Never),
@@ -210,17 +215,6 @@ fn resets_at(body: &Value) -> Option<SystemTime> {
 
 fn is_model_refusal(message: &str) -> bool {
     message.contains("model is not supported") || message.contains("model requires a newer version")
-}
-
-/// A block page, as opposed to the backend's own 403: HTML that names Cloudflare, or its challenge header.
-fn is_cloudflare_page(headers: &HeaderMap, body: &[u8]) -> bool {
-    if headers.contains_key("cf-mitigated") {
-        return true;
-    }
-    let is_html = headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
-        || body.trim_ascii_start().starts_with(b"<");
-    let page = String::from_utf8_lossy(body).to_ascii_lowercase();
-    is_html && (page.contains("cloudflare") || page.contains("cf-error") || page.contains("cf-chl"))
 }
 
 /// A body that is no JSON error, as text; an HTML page says nothing that its status does not.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::routing::RoutingProblem;
+use crate::network::EdgeBlock;
 
 /// Characters of an unexpected body that an error carries: enough to recognise it, not enough to flood a terminal.
 pub const MAX_SAMPLE_CHARS: usize = 300;
@@ -65,11 +66,14 @@ pub enum ErrorKind {
     /// 400 `Instructions are required` although instructions were sent.
     #[error("HTTP 400: Instructions are required")]
     InstructionsRequired,
-    /// An HTML block page of Cloudflare instead of an answer.
-    #[error(
-        "HTTP 403: access blocked by Cloudflare; this usually happens on a VPN or in a restricted region"
-    )]
-    ForbiddenCloudflare,
+    /// A refusal of what stands in front of the backend, instead of an answer.
+    #[error("HTTP {status}: {block}")]
+    Edge {
+        /// The status it came with.
+        status: u16,
+        /// Why.
+        block: EdgeBlock,
+    },
     /// 403 of the backend itself.
     #[error("HTTP 403: {message}")]
     Forbidden {
@@ -207,7 +211,7 @@ impl ErrorKind {
             | Self::Connect
             | Self::Timeout { .. }
             | Self::InstructionsRequired
-            | Self::ForbiddenCloudflare
+            | Self::Edge { .. }
             | Self::PayloadTooLarge
             | Self::DeactivatedWorkspace
             | Self::UsageNotIncluded

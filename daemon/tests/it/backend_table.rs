@@ -19,6 +19,7 @@ const SHORTEN: &str = "send a shorter prompt";
 const PLAN: &str = "look at your plan";
 const ARGUMENTS: &str = "correct the argument";
 const NETWORK: &str = "run /codex-oauth:codex-doctor";
+const ELSEWHERE: &str = "try from another network";
 const UPGRADE: &str = "install the newest version";
 const REPHRASE: &str = "ask it differently";
 
@@ -130,7 +131,7 @@ fn statuses() -> Vec<Row> {
         ("402", Effect::deactivated_workspace(), "HTTP 402: the workspace is deactivated", PLAN, 1),
         ("402 other", Effect::respond(402, json!({"detail": "FAKE pay"})), "FAKE pay (status 402", PLAN, 1),
         ("403", Effect::forbidden("FAKE no"), "HTTP 403: FAKE no", PLAN, 1),
-        ("403 HTML", Effect::cloudflare_blocked(), "blocked by Cloudflare", NETWORK, 1),
+        ("403 HTML", Effect::cloudflare_blocked(), "blocked by Cloudflare", ELSEWHERE, 1),
         ("404", Effect::not_found(), "HTTP 404: Not Found", UPGRADE, 1),
         ("404 HTML", Effect::respond(404, json!("<p>FAKE portal")), "sent: <p>FAKE portal", NETWORK, 1),
         ("413", Effect::payload_too_large(), "HTTP 413", SHORTEN, 1),

@@ -154,7 +154,7 @@ async fn every_http_refusal_has_its_kind_and_its_number_of_requests() {
         ),
         (
             status(403, &[("content-type", "text/html")], page),
-            |kind| matches!(kind, ErrorKind::ForbiddenCloudflare),
+            |kind| matches!(kind, ErrorKind::Edge { status: 403, .. }),
             1,
         ),
         (status(403, &[], json!({"detail": "no"})), |kind| matches!(kind, ErrorKind::Forbidden { .. }), 1),

@@ -193,7 +193,8 @@ pub fn entry(code: ErrorCode) -> Entry {
             "the ChatGPT plan does not include Codex",
             Some(Step::CheckPlan),
             vec![
-                ("a proxy, a portal or Cloudflare answered instead of the backend", Step::CheckNetwork),
+                ("Cloudflare keeps this network out", Step::OtherNetwork),
+                ("a proxy or a portal answered instead of the backend", Step::CheckNetwork),
                 ("the question was refused for what it says", Step::Rephrase),
                 ("an argument was refused", Step::FixArguments),
                 ("the backend does not know what this build sends", Step::Upgrade),

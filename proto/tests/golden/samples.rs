@@ -18,6 +18,7 @@ use codex_oauth_proto::api::turn::{
     Start, StartParams, StartResult, TurnStatus, Usage,
 };
 use codex_oauth_proto::api::{Empty, Method, turn};
+use codex_oauth_proto::claim::Claim;
 use codex_oauth_proto::hello::{
     ClientOpening, HandOver, Hello, Refusal, Resume, Role, ServerOpening, Welcome,
 };
@@ -36,6 +37,7 @@ pub(crate) const NESTED: &[(&str, &str)] = &[
     ("DeviceCode", "account_login_start.result"),
     ("Pasted", "account_login_paste.params"),
     ("Chosen", "daemon_probe.result"),
+    ("Claim", "hello"),
     ("Credits", "account_rateLimits_read.result"),
     ("ErrorObject", "jsonrpc_error"),
     ("HandOver", "hand_over"),
@@ -81,6 +83,9 @@ pub(crate) fn all() -> Vec<Sample> {
 }
 
 fn openings() -> Vec<Sample> {
+    let claim = |variable: &str, value: &str| {
+        Some(Box::new(Claim { variable: variable.to_owned(), value: value.to_owned() }))
+    };
     let hello = Hello {
         protocol: versions(1, 2),
         build: "0.1.0".to_owned(),
@@ -95,14 +100,24 @@ fn openings() -> Vec<Sample> {
         ],
         auth_file: "/home/ada/.claude/auth.json".to_owned(),
         env: [("DISPLAY", ":0"), ("TZ", "Europe/Berlin")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        proxy: claim("HTTPS_PROXY", "proxy.example.com:3128"),
+        ca_file: claim("SSL_CERT_FILE", "/etc/ssl/corp.pem"),
     };
-    let minimal = Hello { role: Role::Api, next: 1, resume: Vec::new(), env: [].into(), ..hello.clone() };
+    let minimal = Hello {
+        role: Role::Api,
+        next: 1,
+        resume: Vec::new(),
+        env: [].into(),
+        proxy: None,
+        ca_file: None,
+        ..hello.clone()
+    };
     let welcome = Welcome {
         protocol: ProtocolVersion(2),
         build: "0.1.0".to_owned(),
         pid: 4242,
         nonce: nonce(),
-        warnings: vec!["the daemon does not use this session's HTTPS_PROXY".to_owned()],
+        warnings: vec!["the daemon connects without a proxy, not through `proxy.example.com:3128` (HTTPS_PROXY); `codex-oauth config import` puts this shell's into config.toml".to_owned()],
     };
     let plain = Welcome { warnings: Vec::new(), ..welcome.clone() };
     let error = WireError::caller(

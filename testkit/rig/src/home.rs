@@ -141,7 +141,8 @@ fn free_ports() -> String {
     ports.collect::<Vec<_>>().join(",")
 }
 
-pub(crate) fn write(path: &Path, text: &str) {
+/// Writes a file of the test's.
+pub fn write(path: &Path, text: &str) {
     let mut file = std::fs::File::create(path).expect("a file in a temporary folder");
     file.write_all(text.as_bytes()).expect("room for a small file");
 }

@@ -22,7 +22,7 @@ use codex_oauth_proto::api::account;
 use fake_openai::{Config, FakeOpenAi};
 
 pub use daemon::Daemon;
-pub use home::{Home, daemon_at};
+pub use home::{Home, daemon_at, write};
 pub use lines::Lines;
 pub use mcp::{McpClient, text_of};
 pub use shim::Shim;
@@ -34,6 +34,9 @@ pub fn patience() -> Duration {
     let given = std::env::var("TEST_PATIENCE_MS").ok().and_then(|text| text.parse().ok());
     Duration::from_millis(given.unwrap_or(30_000))
 }
+
+/// What a daemon talks to that nobody told otherwise.
+const PUBLIC_ISSUER: &str = "https://auth.openai.com";
 
 /// First and longest pause between two looks of [`eventually`]. Without one it takes a processor from what it waits for.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(10));
@@ -89,7 +92,7 @@ impl Rig {
     pub fn over_tls() -> Self {
         let rig = Self::with(Config::with_tls());
         let ca = rig.home.path().join("ca.pem");
-        home::write(&ca, rig.fake.ca_pem());
+        write(&ca, rig.fake.ca_pem());
         let (issuer, backend) = (rig.fake.tls_issuer_url(), rig.fake.tls_backend_url());
         let Self { fake, home } = rig;
         let home = home
@@ -97,6 +100,23 @@ impl Rig {
             .set("CODEX_OAUTH_ISSUER_URL", &issuer.expect("TLS was asked for"))
             .set("CODEX_OAUTH_BACKEND_URL", &backend.expect("TLS was asked for"));
         Self { fake, home }
+    }
+
+    /// The public addresses, which only a proxy in front of the fake leads to. The daemon is started with these variables.
+    pub fn behind(variables: &[(&str, &str)]) -> Self {
+        let Self { fake, home } = Self::with(Config::with_tls());
+        let home = home.unset("CODEX_OAUTH_ISSUER_URL").unset("CODEX_OAUTH_BACKEND_URL");
+        let ca = home.path().join("ca.pem");
+        write(&ca, fake.ca_pem());
+        let home = home.set("CODEX_OAUTH_CA_FILE", ca.to_str().expect("a UTF-8 path"));
+        Self { fake, home }.set(variables)
+    }
+
+    /// The same with these variables set.
+    #[must_use]
+    pub fn set(self, variables: &[(&str, &str)]) -> Self {
+        let home = variables.iter().fold(self.home, |home, (name, value)| home.set(name, value));
+        Self { home, ..self }
     }
 
     /// With the fake's own configuration.
@@ -134,10 +154,10 @@ impl Rig {
             account::LoginStartParams { device: Some(false), ..account::LoginStartParams::default() };
         let started = client.call::<account::LoginStart>(&params).expect("a login starts");
         // The fake answers alike on both of its listeners, and a browser of our own for TLS would prove nothing more.
-        let link = match self.fake.tls_issuer_url() {
-            Some(tls) => started.auth_url.replace(&tls, &self.fake.issuer_url()),
-            None => started.auth_url,
-        };
+        let theirs = [self.fake.tls_issuer_url(), Some(PUBLIC_ISSUER.to_owned())];
+        let plain = self.fake.issuer_url();
+        let link =
+            theirs.iter().flatten().fold(started.auth_url, |link, theirs| link.replace(theirs, &plain));
         let page = self.fake.authorize(&link).expect("the link can be followed");
         assert_eq!(page.status, 200, "{}", page.body);
         let completed = login_end(&mut client);

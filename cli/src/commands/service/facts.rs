@@ -28,8 +28,6 @@ pub(super) struct Facts {
     pub(super) folders: Vec<PathBuf>,
     /// Variables of the shell that would pass to a daemon started from it.
     pub(super) variables: Vec<(String, String)>,
-    /// Names of those that hold a password: a unit is no place for it.
-    pub(super) left_out: Vec<String>,
 }
 
 impl Facts {
@@ -47,9 +45,6 @@ impl Facts {
         if env.get("CODEX_OAUTH_AUTH_FILE").is_some() {
             folders.extend(auth.parent().map(PathBuf::from));
         }
-        let (left_out, variables) =
-            launch::service_variables(env).into_iter().partition(|(name, value)| has_password(name, value));
-        let left_out: Vec<(String, String)> = left_out;
         // launchd makes neither the folder of a socket nor that of a log.
         for folder in [&endpoint.dir, &state] {
             dir::ensure_private(folder, env.uid).map_err(|error| wire(error.into()))?;
@@ -63,14 +58,11 @@ impl Facts {
             is_usual_socket: usual.as_ref() == Some(&endpoint.dir),
             log: state.join("daemon.log"),
             folders,
-            variables,
-            left_out: left_out.into_iter().map(|(name, _)| name).collect(),
+            // What of them is a proxy may hold a password, and is in config.toml.
+            variables: launch::service_variables(env)
+                .into_iter()
+                .filter(|(name, _)| name != "CODEX_OAUTH_PROXY")
+                .collect(),
         })
     }
-}
-
-/// `http://user:password@proxy:3128`.
-fn has_password(name: &str, value: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name.ends_with("_proxy") && name != "no_proxy" && value.contains('@')
 }

@@ -67,14 +67,14 @@ pub(super) fn a_proxy_that_is_gone() {
     std::fs::remove_file(file.with_file_name(".auth.json.copy")).unwrap();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let gone = format!("http://{nobody}");
-    let house = house.with_home(|home| home.set("HTTPS_PROXY", &gone).spawning());
-    house.fails(&["could not reach the proxy", &gone, "HTTPS_PROXY", "next: set HTTPS_PROXY"]);
-    house.doctor_names("issuer", "fail", &["could not reach the proxy", &gone, "HTTPS_PROXY"]);
+    let house = house.with_home(|home| home.set("CODEX_OAUTH_PROXY", &gone).spawning());
+    house.fails(&["could not reach the proxy", &gone, "CODEX_OAUTH_PROXY", "next: set CODEX_OAUTH_PROXY"]);
+    house.doctor_names("issuer", "fail", &["could not reach the proxy", &gone, "CODEX_OAUTH_PROXY"]);
     assert_eq!(house.command(&["daemon", "stop"]).code(), 0);
     let there = proxy_to(&house.rig);
-    let house = house.with_home(|home| home.set("HTTPS_PROXY", &there));
+    let house = house.with_home(|home| home.set("CODEX_OAUTH_PROXY", &there));
     house.answers();
-    house.doctor_names("backend", "ok", &["https://chatgpt.com", &there, "HTTPS_PROXY"]);
+    house.doctor_names("backend", "ok", &["https://chatgpt.com", &there, "CODEX_OAUTH_PROXY"]);
     house.is_well();
 }
 

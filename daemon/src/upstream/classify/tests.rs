@@ -81,7 +81,7 @@ fn every_status_of_the_table_has_its_kind() {
         (
             403,
             "<html>Sorry, you have been blocked | Cloudflare</html>",
-            ErrorKind::ForbiddenCloudflare,
+            ErrorKind::Edge { status: 403, block: EdgeBlock::Unnamed },
             Retry::Never,
         ),
         (
@@ -191,11 +191,14 @@ fn an_in_stream_error_with_a_status_is_that_status() {
 
 #[test]
 fn a_block_page_is_told_from_the_backends_own_403() {
-    assert_eq!(of_http(403, &[("cf-mitigated", "challenge")], "").0, ErrorKind::ForbiddenCloudflare);
+    assert_eq!(
+        of_http(403, &[("cf-mitigated", "challenge")], "").0,
+        ErrorKind::Edge { status: 403, block: EdgeBlock::Challenge }
+    );
     let html = [("content-type", "text/html; charset=UTF-8")];
     assert_eq!(
         of_http(403, &html, "<title>Attention Required! | Cloudflare</title>").0,
-        ErrorKind::ForbiddenCloudflare
+        ErrorKind::Edge { status: 403, block: EdgeBlock::Unnamed }
     );
     let json = r#"{"detail":"cloudflare is fine"}"#;
     assert!(matches!(of_http(403, &[], json).0, ErrorKind::Forbidden { .. }));

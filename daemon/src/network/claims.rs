@@ -1,0 +1,47 @@
+//! What a session's environment says about the network, held against what is in force. A session is told, never obeyed.
+
+use codex_oauth_proto::claim::Claim;
+use codex_oauth_proto::hello::Hello;
+
+use super::NetworkSettings;
+use crate::session::printable;
+
+/// How a person puts the variables of a shell into force.
+const NEXT: &str = "`codex-oauth config import` puts this shell's into config.toml";
+
+/// What the person of this session should know; nothing when the session expects what there is, or says nothing.
+pub(crate) fn warnings(settings: &NetworkSettings, hello: &Hello) -> Vec<String> {
+    let proxy = hello.proxy.as_deref().and_then(|claim| proxy(settings, claim));
+    let roots = hello.ca_file.as_deref().and_then(|claim| ca_file(settings, claim));
+    proxy.into_iter().chain(roots).collect()
+}
+
+fn proxy(settings: &NetworkSettings, claim: &Claim) -> Option<String> {
+    let ours = settings.proxy.as_ref();
+    if ours.is_some_and(|ours| ours.value.host_and_port() == claim.value) {
+        return None;
+    }
+    let how =
+        ours.map_or_else(|| "connects without a proxy".to_owned(), |ours| format!("goes through {ours}"));
+    Some(format!(
+        "the daemon {how}, not through `{}` ({}); {NEXT}",
+        printable(&claim.value),
+        printable(&claim.variable)
+    ))
+}
+
+fn ca_file(settings: &NetworkSettings, claim: &Claim) -> Option<String> {
+    let ours = settings.ca_file.as_ref();
+    if ours.is_some_and(|ours| ours.value.as_os_str() == claim.value.as_str()) {
+        return None;
+    }
+    let which = ours.map_or_else(
+        || "trusts the system's roots alone".to_owned(),
+        |ours| format!("trusts the roots in `{}` ({})", ours.value.display(), ours.by),
+    );
+    Some(format!(
+        "the daemon {which}, not those in `{}` ({}); {NEXT}",
+        printable(&claim.value),
+        printable(&claim.variable)
+    ))
+}
