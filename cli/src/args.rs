@@ -69,6 +69,8 @@ impl Args {
             Some(
                 Command::Login(_)
                 | Command::Logs(_)
+                | Command::Test(_)
+                | Command::BugReport(_)
                 | Command::Account { .. }
                 | Command::Daemon { .. }
                 | Command::Service { .. }
@@ -91,6 +93,8 @@ pub(crate) enum Command {
     Answers(AnswersArgs),
     Usage(UsageArgs),
     Explain(ExplainArgs),
+    Test(TestArgs),
+    BugReport(BugReportArgs),
     Config(ConfigArgs),
     Doctor(DoctorArgs),
     Logs(LogsArgs),
@@ -265,6 +269,33 @@ pub(crate) struct ExplainArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Try everything once, from the login to an answer of one word, and say how long each step took
+///
+/// Unlike `doctor` it asks a question, which uses a little of your plan. The first step that fails says why, and the one next
+/// step.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = help::TEST_HELP)]
+pub(crate) struct TestArgs {
+    /// Against fake-openai on this machine, in a home of its own: no account, nothing leaves the machine
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Use this account instead of the folder's or the default one
+    #[arg(long, value_name = "NAME", conflicts_with = "demo")]
+    pub(crate) account: Option<String>,
+}
+
+/// Make one archive for a bug report, and say what is in it
+///
+/// Versions, settings, state, the steps of the last questions, what `doctor` finds, the end of the log. E-mail addresses,
+/// tokens, the account's id and the home folder are taken out; questions and answers are not in it. Nothing is sent anywhere.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = help::BUG_REPORT_HELP)]
+pub(crate) struct BugReportArgs {
+    /// Where to write it; a file that is there is never overwritten
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Show every setting, its value and where it comes from

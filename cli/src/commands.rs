@@ -2,6 +2,7 @@
 
 mod account;
 mod answers;
+mod bug_report;
 mod completions;
 mod config;
 mod daemon;
@@ -16,6 +17,7 @@ mod models;
 mod query;
 mod service;
 mod status;
+mod test;
 mod uninstall;
 mod usage;
 mod version;
@@ -43,6 +45,8 @@ pub(crate) fn run(context: &mut Context, args: Args) -> Result<Exit, Failure> {
         Some(Command::Query(query)) => query::run(context, query),
         Some(Command::Answers(answers)) => answers::run(context, answers),
         Some(Command::Usage(usage)) => usage::run(context, usage),
+        Some(Command::Test(test)) => test::run(context, test),
+        Some(Command::BugReport(report)) => bug_report::run(context, report),
         Some(Command::Explain(explain)) => explain::run(context, explain),
         Some(Command::Config(config)) => config::run(context, config),
         Some(Command::Doctor(doctor)) => doctor::run(context, doctor),

@@ -4,6 +4,7 @@
 //! Answers go to standard output, everything about them to standard error; the exit code says what kind of failure it was
 //! ([`exit::Exit`]).
 
+mod archive;
 mod args;
 mod child;
 mod commands;
@@ -15,6 +16,7 @@ mod failure;
 mod interrupt;
 mod output;
 mod prompt;
+mod redact;
 mod words;
 
 use std::process::ExitCode;

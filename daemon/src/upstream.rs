@@ -187,6 +187,11 @@ impl Upstream {
         self.inner.routes.check(&self.inner.backend, grant).await
     }
 
+    /// The same, asked now whatever is known. What comes is not kept: it only tells whether the way is open.
+    pub async fn check_account_now(&self, grant: &Grant) -> Result<Routing, UpstreamError> {
+        routes::ask(&self.inner.backend, grant).await
+    }
+
     /// The account's models, from memory while they are fresh. With an older list at hand only 401 is an error.
     pub async fn models(&self, grant: &Grant) -> Result<Arc<Models>, UpstreamError> {
         self.inner.catalogue.get(&self.inner.backend, grant).await

@@ -34,6 +34,9 @@ struct Options {
     /// Wait before every answer in milliseconds
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
+    /// Start nothing: follow the link of a login at another fake as a browser would, and end
+    #[arg(long, value_name = "URL")]
+    follow: Option<String>,
     /// Stop when standard input ends
     #[arg(long)]
     until_stdin_closes: bool,
@@ -69,6 +72,11 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> std::io::Result<()> {
+    if let Some(link) = &options.follow {
+        let page = fake_openai::browse(link)?;
+        let refused = || std::io::Error::other(format!("the link ended at HTTP {}", page.status));
+        return (page.status == 200).then_some(()).ok_or_else(refused);
+    }
     let mut behaviour = Behaviour {
         require_approval: options.require_approval,
         reuse_policy: options.reuse_policy.into(),

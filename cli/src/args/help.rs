@@ -74,6 +74,16 @@ Examples:
   codex-oauth explain usage_limit_reached
   codex-oauth explain --all";
 
+pub(super) const TEST_HELP: &str = "\
+Examples:
+  codex-oauth test
+  codex-oauth test --demo";
+
+pub(super) const BUG_REPORT_HELP: &str = "\
+Examples:
+  codex-oauth bug-report
+  codex-oauth bug-report --output report.tar && tar -xOf report.tar | less";
+
 pub(super) const CONFIG_HELP: &str = "\
 Examples:
   codex-oauth config
@@ -160,6 +170,8 @@ mod tests {
             ANSWERS_HELP,
             USAGE_HELP,
             EXPLAIN_HELP,
+            TEST_HELP,
+            BUG_REPORT_HELP,
             CONFIG_HELP,
             DOCTOR_HELP,
             LOGS_HELP,

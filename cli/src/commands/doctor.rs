@@ -44,15 +44,24 @@ const NEED_THE_DAEMON: [&str; 11] = [
 
 /// Looks at everything. Starts the daemon when none runs: whether it starts is one of the checks.
 pub(crate) fn run(context: &mut Context, args: DoctorArgs) -> Result<Exit, Failure> {
-    let mut doctor = Doctor { context, fix: args.fix, report: Report::default() };
-    doctor.look_around()?;
-    let report = doctor.report;
+    let report = examine(context, args.fix)?;
     if args.json {
         context.output.json(&report)?;
     } else {
         context.output.out(&page::render(&report))?;
     }
     Ok(report.exit())
+}
+
+/// What there is to report, for a bug report. Changes nothing.
+pub(super) fn look(context: &mut Context) -> Result<impl serde::Serialize, Failure> {
+    examine(context, false)
+}
+
+fn examine(context: &mut Context, fix: bool) -> Result<Report, Failure> {
+    let mut doctor = Doctor { context, fix, report: Report::default() };
+    doctor.look_around()?;
+    Ok(doctor.report)
 }
 
 /// The checks in their order: each needs only what was looked at before it.

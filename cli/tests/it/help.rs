@@ -1,5 +1,7 @@
 //! Help on a terminal of 80 columns: of every command, and every guide of the documentation.
 
+use std::collections::BTreeSet;
+
 use crate::guides::page::Page;
 use crate::machine::repository;
 use crate::rig::Place;
@@ -32,9 +34,17 @@ fn commands() -> Vec<Vec<String>> {
     assert_eq!(place.run(&["man", "--out", folder.to_str().unwrap()]).code(), 0);
     let pages =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let words = pages.map(|page| {
-        let name = page.strip_prefix("codex-oauth").and_then(|name| name.strip_suffix(".1")).unwrap();
-        name.replacen('-', " ", 2).split_whitespace().map(str::to_owned).collect()
+    let names: BTreeSet<String> = pages
+        .map(|page| {
+            page.strip_prefix("codex-oauth").and_then(|name| name.strip_suffix(".1")).unwrap().to_owned()
+        })
+        .map(|name| name.trim_start_matches('-').to_owned())
+        .collect();
+    // A dash stands before a subcommand, or in a command's own name.
+    let words = names.iter().map(|name| match name.split_once('-') {
+        Some((above, below)) if names.contains(above) => vec![above.to_owned(), below.to_owned()],
+        _ if name.is_empty() => Vec::new(),
+        _ => vec![name.clone()],
     });
     words.collect()
 }

@@ -11,6 +11,7 @@ mod broken_output;
 mod clean_account;
 mod config;
 mod daemon;
+mod direct;
 mod doctor;
 mod exit_codes;
 mod guides;

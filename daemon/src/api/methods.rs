@@ -53,6 +53,10 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
             Ok(params) => encode(service.adopt_account(&params).await.map(|()| Empty {})),
             Err(error) => Err(error),
         },
+        account::Check::NAME => match params::<account::Check>(given) {
+            Ok(params) => encode(service.check_account(params.account.as_deref().or(folder)).await),
+            Err(error) => Err(error),
+        },
         account::History::NAME => match params::<account::History>(given) {
             Ok(params) => encode(service.login_history(params.account.as_deref().or(folder)).await),
             Err(error) => Err(error),

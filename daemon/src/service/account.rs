@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codex_oauth_proto::WireError;
 use codex_oauth_proto::api::account::{
-    Account, Credits, HistoryEntry, HistoryResult, LoginStatus, LogoutResult, Probe, RateLimit,
+    Account, CheckResult, Credits, HistoryEntry, HistoryResult, LoginStatus, LogoutResult, Probe, RateLimit,
     RateLimitWindow, RateLimitsResult, ReadResult,
 };
 use tokio::time::Instant;
 
+use super::turn::millis;
 use super::{CodexService, Inner};
 use crate::auth::{AuthError, AuthState, AuthStatus, Entry, LogoutReport, Revocation, TokenManager, Wanted};
 use crate::upstream::{self, ErrorKind};
@@ -56,6 +57,34 @@ impl CodexService {
             account_name: account.name,
             accounts,
             leftovers: self.leftovers().await,
+        })
+    }
+
+    /// Gets a token and asks the backend for the account's route, each of which may fail.
+    pub(crate) async fn check_account(&self, choice: Wanted<'_>) -> Result<CheckResult, WireError> {
+        let tokens = self.inner.of(choice).await?.tokens;
+        let began = Instant::now();
+        let grant = tokens.grant().await;
+        let token_ms = millis(began.elapsed());
+        let none = CheckResult { token_ms, check_ms: None, origin: None, error: None };
+        let grant = match grant {
+            Ok(grant) => grant,
+            Err(error) => return Ok(CheckResult { error: Some(error.to_wire()), ..none }),
+        };
+        let began = Instant::now();
+        let mut asked = self.inner.upstream.check_account_now(&grant).await;
+        if let Err(refused) = &asked
+            && matches!(refused.kind, ErrorKind::Unauthorized { .. })
+        {
+            asked = match tokens.recover(&grant).await {
+                Ok(grant) => self.inner.upstream.check_account_now(&grant).await,
+                Err(error) => return Ok(CheckResult { error: Some(error.to_wire()), ..none }),
+            };
+        }
+        let check_ms = Some(millis(began.elapsed()));
+        Ok(match asked {
+            Ok(routing) => CheckResult { check_ms, origin: routing.origin, ..none },
+            Err(error) => CheckResult { check_ms, error: Some(error.to_wire()), ..none },
         })
     }
 

@@ -86,7 +86,7 @@ impl Routes {
     }
 }
 
-async fn ask(backend: &Backend, grant: &Grant) -> Result<Routing, UpstreamError> {
+pub(super) async fn ask(backend: &Backend, grant: &Grant) -> Result<Routing, UpstreamError> {
     let url = backend.settings.url("wham/accounts/check");
     let reply = backend.get(url, grant, HeaderMap::new(), MAX_CHECK_BYTES).await?;
     Routing::parse(&reply.body, &grant.account_id, &backend.settings.backend).map_err(|problem| {

@@ -58,6 +58,25 @@ pub const LOGIN_UPDATED: &str = "account/login/updated";
 /// Notification: a login that this session started or joined has ended; see [`LoginCompleted`].
 pub const LOGIN_COMPLETED: &str = "account/login/completed";
 
+method! {
+    /// Gets an access token and asks the backend for the account's route (WIRE §6). Spends nothing.
+    Check = "account/check", OfAccount => CheckResult
+}
+
+/// See [`Check`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckResult {
+    /// Milliseconds until there was an access token, renewed if need be, or until it was known that there is none.
+    pub token_ms: u64,
+    /// Milliseconds that the backend took to answer; null: there was no token to ask with.
+    pub check_ms: Option<u64>,
+    /// The origin that the account's questions go to, where it is not the configured backend's.
+    pub origin: Option<String>,
+    /// Why the step that was last tried failed.
+    pub error: Option<WireError>,
+}
+
 /// See [`Read`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

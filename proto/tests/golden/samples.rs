@@ -2,11 +2,11 @@
 
 use codex_oauth_proto::api::account::{
     Account, AccountAdopt, AccountList, AccountListResult, AccountParams, AccountRemove, AccountUse,
-    AdoptMode, AdoptParams, Credits, DeviceCode, History, HistoryEntry, HistoryResult, LOGIN_COMPLETED,
-    LOGIN_UPDATED, LoginCancel, LoginCancelParams, LoginCompleted, LoginPaste, LoginPasteParams, LoginStart,
-    LoginStartParams, LoginStartResult, LoginStatus, LoginStep, LoginUpdated, Logout, LogoutResult,
-    NamedAccount, OfAccount, Pasted, Place, Probe, RateLimit, RateLimitWindow, RateLimitsParams,
-    RateLimitsRead, RateLimitsResult, Read, ReadParams, ReadResult,
+    AdoptMode, AdoptParams, Check, CheckResult, Credits, DeviceCode, History, HistoryEntry, HistoryResult,
+    LOGIN_COMPLETED, LOGIN_UPDATED, LoginCancel, LoginCancelParams, LoginCompleted, LoginPaste,
+    LoginPasteParams, LoginStart, LoginStartParams, LoginStartResult, LoginStatus, LoginStep, LoginUpdated,
+    Logout, LogoutResult, NamedAccount, OfAccount, Pasted, Place, Probe, RateLimit, RateLimitWindow,
+    RateLimitsParams, RateLimitsRead, RateLimitsResult, Read, ReadParams, ReadResult,
 };
 use codex_oauth_proto::api::config::{self, Setting, Source};
 use codex_oauth_proto::api::daemon::{Drain, DrainParams, Status, StatusResult};
@@ -298,6 +298,15 @@ fn account() -> Vec<Sample> {
         notification(LOGIN_UPDATED, LoginUpdated { login: updated }),
         method::<LoginCancel>(cancel, Empty {}),
         method::<Logout>(of_work.clone(), logout.clone()),
+        method::<Check>(
+            OfAccount { account: Some("work".to_owned()) },
+            CheckResult {
+                token_ms: 1,
+                check_ms: Some(212),
+                origin: Some("https://gov.chatgpt.com".to_owned()),
+                error: Some(unreachable()),
+            },
+        ),
         method::<History>(of_work, history),
         method::<AccountList>(Empty {}, AccountListResult { accounts }),
         method::<AccountUse>(work.clone(), Empty {}),
