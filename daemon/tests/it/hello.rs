@@ -128,6 +128,7 @@ fn another_user_gets_not_a_byte_even_when_every_door_is_open() {
     assert!(took < 1_000.0, "the promise is 100 ms on a quiet machine");
     let refused = status_of(&rig.home)["peersRefused"].clone();
     assert_eq!(refused, 1);
+    eventually("it is logged", || daemon.log().contains("another user"));
     let log = daemon.log();
     let lines = log.lines().filter(|line| line.contains("another user"));
     assert_eq!(lines.count(), 1, "{log}");
