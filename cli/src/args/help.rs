@@ -148,8 +148,8 @@ Examples:
 
 systemd and launchd start the daemon when somebody connects; Windows starts it
 when you log in. Our own variables of this shell are written down for it; proxy
-and CA file go to config.toml, as with `codex-oauth config import --keep`. Nobody needs a service: without one, whoever needs the daemon
-starts it.";
+and CA file go to config.toml, as with `codex-oauth config import --keep`.
+Nobody needs a service: without one, whoever needs the daemon starts it.";
 
 #[cfg(test)]
 mod tests {

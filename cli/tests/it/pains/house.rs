@@ -80,6 +80,13 @@ impl House {
         report
     }
 
+    /// The same of what is written after the answer: it comes to say so.
+    pub(super) fn doctor_comes_to_name(&self, id: &str, status: &str, words: &[&str]) -> Value {
+        let report = || doctor(self.rig.home.command(&binary("codex-oauth")).arg("doctor"));
+        eventually(id, || check(&report(), id)["status"] == status);
+        self.doctor_names(id, status, words)
+    }
+
     /// `doctor` finds nothing that keeps a question from being answered.
     pub(super) fn is_well(&self) {
         let report = doctor(self.rig.home.command(&binary("codex-oauth")).arg("doctor"));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use codex_oauth_proto::BUILD;
-use codex_oauth_rig::{Home, Shim, User, binary, text_of};
+use codex_oauth_rig::{Home, Shim, User, binary, eventually, text_of};
 use serde_json::json;
 
 use super::house::{House, doctor, named, named_also, says};
@@ -127,15 +127,16 @@ pub(super) fn a_disk_that_is_too_full_to_keep_answers() {
     let filler = disk.fill();
     // A question is answered all the same; only a crash would lose its answer.
     house.answers();
+    eventually("the answer could not be kept", || {
+        text_of(&house.tool("codex_status", &json!({}))).contains("answers are not kept")
+    });
     let report =
         house.doctor_names("disk", "fail", &["No space left on device", "free some space on the disk of"]);
     named_also(&report, "records", "fail", &["answers are not kept"]);
-    let status = text_of(&house.tool("codex_status", &json!({})));
-    assert!(status.contains("answers are not kept"), "{status}");
     #[expect(clippy::disallowed_methods, reason = "the step that is followed: space is freed")]
     std::fs::remove_file(filler).unwrap();
     house.answers();
-    let report = house.doctor_names("records", "ok", &[]);
+    let report = house.doctor_comes_to_name("records", "ok", &[]);
     assert_ne!(report["status"], "fail", "{report}");
 }
 
