@@ -19,6 +19,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+#[path = "golden/account.rs"]
+mod account;
+#[path = "golden/probe.rs"]
+mod probe;
 #[path = "golden/samples.rs"]
 mod samples;
 #[path = "golden/words.rs"]
