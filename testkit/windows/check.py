@@ -30,7 +30,8 @@ class Home:
         self.admin = admin
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="cxo", dir=base))
         places = {"RUNTIME_DIR": "run", "STATE_DIR": "state", "CONFIG_DIR": "config", "AUTH_FILE": "home/auth.json"}
-        self.env = dict(os.environ)
+        # Paths of this system are none of Windows'.
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("SSL_CERT_")}
         self.env |= {f"CODEX_OAUTH_{name}": windows(self.path / place) for name, place in places.items()}
         self.env |= {
             "CODEX_OAUTH_DAEMON": windows(exes / "codex-oauthd.exe"),
