@@ -90,7 +90,7 @@ def environment(world, binaries, urls):
         "CODEX_OAUTH_BACKEND_URL": urls["backend_url"],
         "CODEX_OAUTH_CALLBACK_PORTS": ",".join(map(str, free_ports(2))),
         "CODEX_OAUTH_NO_BROWSER": "1",
-        "CODEX_OAUTH_TESTS": os.environ.get("CODEX_OAUTH_TESTS", ""),
+        "CODEX_OAUTH_TESTS": os.environ.get("CODEX_OAUTH_TESTS", "some"),
     }
 
 

@@ -9,6 +9,15 @@ use crate::session::printable;
 /// How a person puts the variables of a shell into force.
 const NEXT: &str = "`codex-oauth config import` puts this shell's into config.toml";
 
+/// Where distributions keep the system's own roots, which is what is trusted anyway: Debian, Fedora, openSUSE, Alpine and macOS.
+const SYSTEM_BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
 /// What the person of this session should know; nothing when the session expects what there is, or says nothing.
 pub(crate) fn warnings(settings: &NetworkSettings, hello: &Hello) -> Vec<String> {
     let proxy = hello.proxy.as_deref().and_then(|claim| proxy(settings, claim));
@@ -33,6 +42,9 @@ fn proxy(settings: &NetworkSettings, claim: &Claim) -> Option<String> {
 fn ca_file(settings: &NetworkSettings, claim: &Claim) -> Option<String> {
     let ours = settings.ca_file.as_ref();
     if ours.is_some_and(|ours| ours.value.as_os_str() == claim.value.as_str()) {
+        return None;
+    }
+    if ours.is_none() && SYSTEM_BUNDLES.contains(&claim.value.as_str()) {
         return None;
     }
     let which = ours.map_or_else(

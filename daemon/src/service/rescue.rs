@@ -85,9 +85,11 @@ fn proof(error: &AuthError) -> String {
     let clock = |at: &SystemTime| {
         summary::clock(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
     };
-    let evidence = match error {
+    let (evidence, reused) = match error {
         AuthError::Spent { at } => return format!("; it was spent at {}", clock(at)),
-        AuthError::Refused(refusal) if !refusal.interrupted => &refusal.evidence,
+        AuthError::Refused(refusal) if !refusal.interrupted => {
+            (&refusal.evidence, refusal.code.as_deref() == Some("refresh_token_reused"))
+        }
         _ => return String::new(),
     };
     match evidence {
@@ -101,10 +103,14 @@ fn proof(error: &AuthError) -> String {
         Evidence::WrittenByOther { at } => {
             format!("; not this daemon: the file was changed at {} by another program", clock(at))
         }
-        Evidence::NeverSentHere { since } => format!(
-            "; not this daemon: it got the token at {} and had not sent it before, so another program has a copy",
-            clock(since)
-        ),
+        Evidence::NeverSentHere { since } => {
+            // Only that it was used already proves a second holder. Otherwise it was ended at the issuer.
+            let so = if reused { "so another program has a copy" } else { "so it was ended at OpenAI" };
+            format!(
+                "; not this daemon: it got the token at {} and had not sent it before, {so}",
+                clock(since)
+            )
+        }
     }
 }
 

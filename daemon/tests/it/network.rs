@@ -350,3 +350,13 @@ fn the_environment_of_the_session_that_starts_the_daemon_leads_nobody_through_it
     let [_, backend] = ways(&rig);
     assert_eq!((backend.proxy, backend.error), (None, None));
 }
+
+#[test]
+fn a_session_that_names_the_systems_own_roots_is_told_nothing() {
+    let rig = Rig::new();
+    let _daemon = rig.daemon();
+    let rig = rig.set(&[("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")]);
+    assert_eq!(rig.api().welcome().warnings, Vec::<String>::new());
+    let rig = rig.set(&[("SSL_CERT_FILE", "/other.pem")]);
+    assert_eq!(rig.api().welcome().warnings.len(), 1);
+}
