@@ -24,6 +24,7 @@ pub(crate) struct Output {
     stderr_is_terminal: bool,
     /// A progress line would land in the middle of something: an answer on the same terminal, or debug lines.
     hides_progress: bool,
+    has_debug_lines: bool,
     /// Columns of the terminal behind standard error, asked for each line: a window changes its size.
     columns: fn() -> usize,
     /// Columns of the progress line that is on the screen.
@@ -40,6 +41,7 @@ impl Output {
             stdout: Box::new(stdout),
             stderr: Box::new(stderr),
             hides_progress: false,
+            has_debug_lines: false,
             columns: terminal_columns,
             progress: 0,
         }
@@ -48,8 +50,13 @@ impl Output {
     /// From here on debug lines may come at any time: there is no progress line that they would land behind.
     pub(crate) fn begin_debug_lines(&mut self, first: &str) -> io::Result<()> {
         self.erase_progress()?;
-        self.hides_progress = true;
+        (self.hides_progress, self.has_debug_lines) = (true, true);
         self.err(&format!("{first}\n"))
+    }
+
+    /// Whether a debug line may come between two texts.
+    pub(crate) const fn has_debug_lines(&self) -> bool {
+        self.has_debug_lines
     }
 
     /// Whether standard error is a person's screen.
@@ -246,6 +253,7 @@ mod tests {
                 stdout_is_terminal,
                 stderr_is_terminal,
                 hides_progress: false,
+                has_debug_lines: false,
                 columns: || 20,
                 progress: 0,
             }

@@ -62,6 +62,11 @@ impl Log {
     pub(crate) fn flush(&self) {
         self.0.flush();
     }
+
+    /// The same for a task. False: the bound was reached.
+    pub(crate) async fn flushed(&self) -> bool {
+        self.0.flushed().await
+    }
 }
 
 /// Whether standard error leads to the journal: systemd names its device and inode (systemd.exec(5)).

@@ -14,7 +14,7 @@ use codex_oauth_proto::people::words;
 use codex_oauth_proto::{BUILD, Client, ErrorCode, NextStep, PROTOCOL, Retry, Surface, WireError};
 use serde::Serialize;
 
-use super::doctor;
+use super::{doctor, logs};
 use crate::archive::Archive;
 use crate::args::BugReportArgs;
 use crate::context::Context;
@@ -25,6 +25,12 @@ use crate::words::table;
 
 /// Of the log: its end, some thousand lines.
 const LOG_BYTES: u64 = 256 * 1024;
+
+/// The same of the journal; what is over [`LOG_BYTES`] is left out of it.
+const JOURNAL_LINES: usize = 2_000;
+
+/// Reports of one second and folder. Each takes longer than a hundredth of it.
+const MOST_OF_A_SECOND: u32 = 100;
 
 /// What stands at the top of the archive.
 const ABOUT: &str = "\
@@ -50,13 +56,16 @@ pub(crate) fn run(context: &mut Context, args: BugReportArgs) -> Result<Exit, Fa
     }
     context.output.progress("looking around")?;
     texts.push(("doctor.json", "what `codex-oauth doctor` finds", shown(&doctor::look(context)?)));
+    logs::flush(context)?;
     let log = context.env.state_dir().map_err(|error| error.to_string());
     let log = log.and_then(|dir| end_of(&dir.join("daemon.log")).map_err(|error| error.to_string()));
-    texts.push((
-        "log.txt",
-        "the end of the daemon's log",
-        log.unwrap_or_else(|error| format!("none: {error}\n")),
-    ));
+    texts.push(("log.txt", "the end of the daemon's log", log.unwrap_or_else(none)));
+    // A daemon that was started before the service was has the other one.
+    if let Some(journal) = logs::end_of_journal(context, JOURNAL_LINES) {
+        let journal = journal.map(|text| end_of_text(&text).to_owned());
+        let journal = journal.unwrap_or_else(|error| none(error.render(Surface::Shell)));
+        texts.push(("journal.txt", "the end of its log in systemd's journal", journal));
+    }
     let mut archive = Archive::default();
     archive.add("README.txt", ABOUT, now);
     let mut rows = Vec::new();
@@ -65,8 +74,13 @@ pub(crate) fn run(context: &mut Context, args: BugReportArgs) -> Result<Exit, Fa
         rows.push([name.to_owned(), format!("{} bytes", text.len()), about.to_owned()]);
         archive.add(name, &text, now);
     }
-    let file = args.output.unwrap_or_else(|| PathBuf::from(format!("codex-oauth-bug-report-{now}.tar")));
-    write_new(&file, &archive.finish()).map_err(|error| unwritten(&file, &error))?;
+    let file = match args.output {
+        Some(file) => {
+            write_new(&file, &archive.finish()).map(|()| file.clone()).map_err(|error| (file, error))
+        }
+        None => write_beside(&format!("codex-oauth-bug-report-{now}"), &archive.finish()),
+    };
+    let file = file.map_err(|(file, error)| unwritten(&file, &error))?;
     context.output.out(&table(&rows))?;
     context.output.page(&format!(
         "\nwritten to {}\nLook it through before you give it away: tar -xOf {0} | less\nIt holds no question, no answer \
@@ -125,6 +139,10 @@ fn told<T: Serialize>(asked: Result<T, WireError>) -> String {
     }
 }
 
+fn none(why: String) -> String {
+    format!("none: {why}\n")
+}
+
 fn shown(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|error| error.to_string()) + "\n"
 }
@@ -138,9 +156,35 @@ fn end_of(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(LOG_BYTES).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
-    // The first line may be half of one.
-    let whole = if from == 0 { &text } else { text.split_once('\n').map_or("", |(_, rest)| rest) };
-    Ok(whole.to_owned())
+    Ok(if from == 0 { text.into_owned() } else { without_first_line(&text).to_owned() })
+}
+
+/// The last lines of a text, as many as of a file.
+fn end_of_text(text: &str) -> &str {
+    let most = usize::try_from(LOG_BYTES).unwrap_or(usize::MAX);
+    match text.len().checked_sub(most) {
+        None | Some(0) => text,
+        Some(from) => without_first_line(&text[text.ceil_char_boundary(from)..]),
+    }
+}
+
+/// The first line may be half of one.
+fn without_first_line(text: &str) -> &str {
+    text.split_once('\n').map_or("", |(_, rest)| rest)
+}
+
+/// Writes `NAME.tar`, or `NAME-2.tar` when there is one of this second already, and so on.
+fn write_beside(name: &str, bytes: &[u8]) -> Result<PathBuf, (PathBuf, io::Error)> {
+    let mut file = PathBuf::from(format!("{name}.tar"));
+    for n in 2..=MOST_OF_A_SECOND {
+        match write_new(&file, bytes) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                file = PathBuf::from(format!("{name}-{n}.tar"));
+            }
+            written => return written.map(|()| file.clone()).map_err(|error| (file, error)),
+        }
+    }
+    write_new(&file, bytes).map(|()| file.clone()).map_err(|error| (file, error))
 }
 
 /// Writes a file that is not there yet, for this user alone.

@@ -3,7 +3,10 @@
 mod file;
 mod journal;
 
+use codex_oauth_proto::api::Empty;
+use codex_oauth_proto::api::daemon::{LogFlush, LogFlushResult};
 use codex_oauth_proto::launch::LaunchError;
+use codex_oauth_proto::{Client, WireError};
 
 use super::service;
 use crate::args::LogsArgs;
@@ -16,11 +19,29 @@ const DEBUG_MARK: &str = "codex_oauthd::debug: ";
 
 /// Shows the journal where systemd starts the daemon, else the daemon's own file.
 pub(crate) fn run(context: &mut Context, args: LogsArgs) -> Result<Exit, Failure> {
+    flush(context)?;
     if service::is_systemd(&context.env) {
         return journal::show(context, args);
     }
     let state = context.env.state_dir().map_err(|error| LaunchError::from(error).to_wire())?;
     file::show(context, args, &state.join("daemon.log"))
+}
+
+/// The journal's last lines, at most `count`, where systemd starts the daemon; `None` elsewhere.
+pub(super) fn end_of_journal(context: &Context, count: usize) -> Option<Result<String, WireError>> {
+    service::is_systemd(&context.env).then(|| journal::end(context, count))
+}
+
+/// Has a running daemon write its last lines, such as those of an answer that was just given. Any other is none to wait for: its
+/// log is shown as it is.
+pub(super) fn flush(context: &mut Context) -> Result<(), Failure> {
+    let Ok(Some(mut client)) = Client::open_if_running(&context.env) else { return Ok(()) };
+    if let Ok(LogFlushResult { written: false }) = client.call::<LogFlush>(&Empty {}) {
+        context
+            .output
+            .note("the daemon's last lines are missing: what its log goes to takes nothing at the moment")?;
+    }
+    Ok(())
 }
 
 /// What of a line is shown; `None`: nothing.

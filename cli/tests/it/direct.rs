@@ -7,7 +7,7 @@ use codex_oauth_rig::{Rig, binary};
 use fake_openai::{Effect, Endpoint};
 
 use crate::machine::copy;
-use crate::rig::Ran;
+use crate::rig::{Place, Ran, Running};
 
 fn ran(rig: &Rig, args: &[&str]) -> Ran {
     rig.home.command(&binary("codex-oauth")).args(args).output().unwrap().into()
@@ -160,5 +160,54 @@ fn a_house_without_a_daemon_can_be_reported_too() {
     assert!(
         text_of(&report, "doctor.json").contains("daemon")
             && text_of(&report, "log.txt").starts_with("none: ")
+    );
+}
+
+#[test]
+fn a_second_report_of_the_same_second_lies_beside_the_first() {
+    let place = Place::new();
+    let reports: Vec<Ran> = (0..3)
+        .map(|_| Running::start(place.command(&["bug-report"]).current_dir(place.path())))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(Running::finish)
+        .collect();
+    for ran in &reports {
+        assert_eq!(ran.code(), 0, "{}{}", ran.stdout, ran.stderr);
+    }
+    let written = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let named = |name: &std::ffi::OsString| name.to_str().unwrap().starts_with("codex-oauth-bug-report-");
+    assert_eq!(written.filter(named).count(), 3);
+}
+
+#[test]
+fn under_systemd_the_report_holds_the_journal_or_says_why_not() {
+    const LINE: &str = "T codex-oauthd[7]:  INFO codex_oauthd::server: ready for ada@example.com";
+    let place = Place::new();
+    let unit = place.path().join(".config/systemd/user/codex-oauthd.service");
+    std::fs::create_dir_all(unit.parent().unwrap()).unwrap();
+    std::fs::write(&unit, "").unwrap();
+    let report = |name: &str| {
+        let file = place.path().join(name);
+        let mut command = place.command(&["bug-report", "-o", name]);
+        let ran = Running::start(command.env("PATH", place.path()).current_dir(place.path())).finish();
+        assert_eq!(ran.code(), 0, "{}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains("journal.txt "), "{}", ran.stdout);
+        text_of(&file, "journal.txt")
+    };
+    assert!(report("without.tar").contains("there is no journalctl on PATH"));
+    // As many lines as journalctl may give are more than the archive takes.
+    let asked = "--user -u codex-oauthd -o short-iso -q --no-pager --no-hostname -n 2000";
+    let script = format!(
+        "#!/bin/sh\n[ \"$*\" = '{asked}' ] || exit 1\nfor n in $(/usr/bin/seq 2000); do\n\
+         echo \"$n {}\"; done\necho '{LINE}'\n",
+        "x ".repeat(100)
+    );
+    crate::machine::write_program(&place.path().join("journalctl"), &script);
+    let journal = report("with.tar");
+    assert!(journal.ends_with("ready for <e-mail>\n"), "{}", &journal[journal.len() - 100..]);
+    assert!(
+        journal.len() <= 256 * 1024
+            && journal.lines().all(|line| line.contains("x x") || line.starts_with('T'))
     );
 }

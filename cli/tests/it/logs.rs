@@ -5,9 +5,11 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use codex_oauth_rig::scale::rounds;
+use codex_oauth_rig::{Rig, binary};
 use serde_json::json;
 
-use crate::rig::{Place, Running, script};
+use crate::rig::{Place, Ran, Running, script};
 
 const HEAD: &str = "2026-11-22T20:06:15.1Z  INFO session{n=1}: codex_oauthd";
 
@@ -126,5 +128,49 @@ fn a_question_with_codex_debug_says_on_standard_error_what_the_daemon_does() {
         assert!(ran.stderr.starts_with(stderr), "{}", ran.stderr);
         assert_eq!(ran.stderr.contains("\n[HTTP] Making POST request\n"), debugs == "1", "{}", ran.stderr);
         daemon.done();
+    }
+}
+
+#[test]
+fn where_debug_lines_and_answer_go_to_one_file_each_begins_on_a_line_of_its_own() {
+    let place = Place::new();
+    let daemon = place.daemon(vec![script(|mut session| {
+        session.turn();
+        for delta in ["a\nsent", "ence in pieces", "\nend"] {
+            session.delta(delta);
+            session.control("@debug [HTTP] more");
+        }
+        session.complete(&json!({ "answer": "a\nsentence in pieces\nend" }));
+    })]);
+    let both = place.path().join("both.txt");
+    let file = File::create(&both).unwrap();
+    let mut command = place.command(&["ask", "x"]);
+    command.env("CODEX_DEBUG", "1").stdout(file.try_clone().unwrap()).stderr(file);
+    assert!(command.status().unwrap().success());
+    let written = std::fs::read_to_string(&both).unwrap();
+    let lines: Vec<&str> = written.lines().skip(1).collect();
+    let whole = ["a", "[HTTP] more", "[HTTP] more", "sentence in pieces", "[HTTP] more", "end"];
+    assert_eq!(lines, whole, "{written}");
+    daemon.done();
+}
+
+#[test]
+fn right_after_an_answer_its_lines_are_in_the_log() {
+    let rig = Rig::new();
+    rig.signed_in().kill();
+    // The daemon is one that the command starts: its log is the file.
+    let Rig { fake: _fake, home } = rig;
+    let home = home.spawning();
+    let command = |args: &[&str]| {
+        let mut command = home.command(&binary("codex-oauth"));
+        command.args(args).env("CODEX_DEBUG", "1");
+        command
+    };
+    for n in 0..rounds(100) {
+        let asked = Ran::from(command(&["ask", "x"]).output().unwrap());
+        assert_eq!(asked.code(), 0, "{}", asked.stderr);
+        let last = asked.stderr.lines().rfind(|line| line.starts_with('[')).unwrap();
+        let logged = Ran::from(command(&["logs", "--debug"]).output().unwrap());
+        assert!(logged.stdout.contains(last), "{n}: {last} is not in\n{}", logged.stdout);
     }
 }

@@ -88,6 +88,9 @@ pub(super) async fn handle(api: &ApiSession, request: Request) {
         },
         daemon::Status::NAME => encode(Ok(api.server.status(codex_oauth_proto::version::protocol().max.0))),
         probe::DaemonProbe::NAME => encode(service.probe_ways().await),
+        daemon::LogFlush::NAME => {
+            encode(Ok(daemon::LogFlushResult { written: api.server.log.flushed().await }))
+        }
         daemon::Drain::NAME => encode(params::<daemon::Drain>(given).map(|params| drain(api, &params))),
         _ => Err(WireError::caller(
             ErrorCode::MethodNotFound,

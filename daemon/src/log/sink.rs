@@ -1,12 +1,15 @@
 //! Takes lines where they are made and writes them on a thread of its own. A log that stalls or cannot be written costs
 //! lines, which are counted, and never time.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::file::LogFile;
@@ -24,7 +27,7 @@ const LINE_BYTES: usize = 8 * 1024;
 /// One write takes what has come meanwhile, up to this.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// How long the end of the daemon waits for its last lines.
+/// How long the end of the daemon waits for its last lines, and who reads the log for those before.
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// Where lines go.
@@ -47,8 +50,17 @@ pub(super) struct Sink {
 enum Item {
     Line(Vec<u8>),
     Reopen,
-    /// Answered when everything before it is written.
-    Flush(SyncSender<()>),
+    /// Told when everything before it is written.
+    Flush(Written),
+}
+
+/// Who is told that something is written. Never waits.
+struct Written(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Written")
+    }
 }
 
 impl Sink {
@@ -75,9 +87,26 @@ impl Sink {
     /// Waits until what was logged so far is written, for at most [`FLUSH`].
     pub(super) fn flush(&self) {
         let (done, written) = sync_channel(1);
-        if self.queue.push(Item::Flush(done), true) {
+        let tell = move || {
+            // Nobody may wait any more.
+            let _ended = done.try_send(());
+        };
+        if self.push_flush(tell) {
             let _late = written.recv_timeout(FLUSH);
         }
+    }
+
+    /// The same for a task. False: it was not written in time.
+    pub(super) async fn flushed(&self) -> bool {
+        let (done, written) = oneshot::channel();
+        let tell = move || {
+            let _ended = done.send(());
+        };
+        self.push_flush(tell) && matches!(timeout(FLUSH, written).await, Ok(Ok(())))
+    }
+
+    fn push_flush(&self, written: impl FnOnce() + Send + 'static) -> bool {
+        self.queue.push(Item::Flush(Written(Box::new(written))), true)
     }
 }
 
@@ -131,10 +160,9 @@ impl Writer {
                         self.write(&mut batch, &mut lines);
                         self.reopen();
                     }
-                    Item::Flush(done) => {
+                    Item::Flush(Written(tell)) => {
                         self.write(&mut batch, &mut lines);
-                        // Nobody may wait any more.
-                        let _ended = done.try_send(());
+                        tell();
                     }
                 }
             }

@@ -10,6 +10,11 @@ method! {
     Status = "daemon/status", Empty => StatusResult
 }
 method! {
+    /// Writes out what was logged so far. The log gathers lines for some milliseconds; whoever reads it right after an answer
+    /// asks for this first.
+    LogFlush = "daemon/log/flush", Empty => LogFlushResult
+}
+method! {
     /// Stops taking new sessions and calls, lets running ones finish, then ends. Returns at once.
     Drain = "daemon/drain", DrainParams => Empty
 }
@@ -56,6 +61,14 @@ pub struct StatusResult {
     /// Lines that the daemon's log lost since the start: its disk was full, or nobody read it.
     #[serde(default)]
     pub log_lines_lost: u64,
+}
+
+/// See [`LogFlush`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogFlushResult {
+    /// Everything is written; false: where the log goes takes nothing at the moment.
+    pub written: bool,
 }
 
 /// See [`Drain`].

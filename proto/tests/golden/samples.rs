@@ -2,7 +2,7 @@
 
 use codex_oauth_proto::api::account::{Account, OfAccount};
 use codex_oauth_proto::api::config::{self, Setting, Source};
-use codex_oauth_proto::api::daemon::{Drain, DrainParams, Status, StatusResult};
+use codex_oauth_proto::api::daemon::{Drain, DrainParams, LogFlush, LogFlushResult, Status, StatusResult};
 use codex_oauth_proto::api::model::{List, ListResult, Model};
 use codex_oauth_proto::api::trace::{self, Attempt, Phases, Trace};
 use codex_oauth_proto::api::turn::{
@@ -287,6 +287,7 @@ fn daemon() -> Vec<Sample> {
     };
     [
         method::<Status>(Empty {}, status),
+        method::<LogFlush>(Empty {}, LogFlushResult { written: true }),
         method::<Drain>(DrainParams { reason: "upgrade to 0.2.0".to_owned() }, Empty {}),
     ]
     .concat()

@@ -1,7 +1,7 @@
 //! The log of a daemon that systemd starts: the journal keeps it.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -28,10 +28,7 @@ const CURSOR: &str = "-- cursor: ";
 
 /// Shows the last lines, then those that come.
 pub(super) fn show(context: &mut Context, args: LogsArgs) -> Result<Exit, Failure> {
-    let Some(program) = child::find(&context.env, "journalctl") else {
-        let error = unreadable("systemd keeps it, and there is no journalctl on PATH");
-        return Err(error.next(NextStep::FixConfiguration { name: "PATH".to_owned() }).into());
-    };
+    let program = program(context)?;
     context.output.note(&format!("systemd keeps the log: journalctl {}", ASK[..3].join(" ")))?;
     let count = if args.debug { SEARCHED_LINES.max(args.lines) } else { args.lines };
     let mut command = asking(context, &program);
@@ -52,6 +49,23 @@ pub(super) fn show(context: &mut Context, args: LogsArgs) -> Result<Exit, Failur
         follow(context, &mut command, args)?;
     }
     Ok(Exit::Success)
+}
+
+/// The last lines, at most `count`, without the name of this machine.
+///
+/// # Errors
+/// Why they could not be had.
+pub(super) fn end(context: &Context, count: usize) -> Result<String, WireError> {
+    let mut command = asking(context, &program(context)?);
+    command.args(["-q", "--no-pager", "--no-hostname", "-n"]).arg(count.to_string());
+    child::ask(&mut command, PATIENCE).map_err(|why| unreadable(&why))
+}
+
+fn program(context: &Context) -> Result<PathBuf, WireError> {
+    child::find(&context.env, "journalctl").ok_or_else(|| {
+        unreadable("systemd keeps it, and there is no journalctl on PATH")
+            .next(NextStep::FixConfiguration { name: "PATH".to_owned() })
+    })
 }
 
 fn asking(context: &Context, program: &Path) -> Command {

@@ -16,6 +16,8 @@ pub(super) struct Printer {
     /// What of the answer is on standard output, to print at the end only what is missing. The answer fits a line of the
     /// socket, so this is bounded as well.
     printed: String,
+    /// The beginning of a line that is not printed yet: see [`Self::delta`].
+    held: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,16 +38,21 @@ impl Printer {
             (false, true) => Style::Whole,
             (false, false) => Style::Stream,
         };
-        Self { style, printed: String::new() }
+        Self { style, printed: String::new(), held: String::new() }
     }
 
-    /// A piece of the answer.
+    /// A piece of the answer. Where debug lines come, it is printed in whole lines: both may go to the same screen or file.
     pub(super) fn delta(&mut self, output: &mut Output, text: &str) -> Result<(), Failure> {
-        if self.style == Style::Stream && !text.is_empty() {
-            self.printed.push_str(text);
-            output.out(text)?;
+        if self.style != Style::Stream {
+            return Ok(());
         }
-        Ok(())
+        self.held.push_str(text);
+        let ready = if output.has_debug_lines() {
+            self.held.rfind('\n').map_or(0, |end| end + 1)
+        } else {
+            self.held.len()
+        };
+        self.release(output, ready)
     }
 
     /// The turn's end: the rest of the answer, then notes, then what it cost or why it failed.
@@ -84,9 +91,20 @@ impl Printer {
 
     /// Ends the line that the answer broke off in.
     pub(super) fn end_line(&mut self, output: &mut Output) -> Result<(), Failure> {
+        self.release(output, self.held.len())?;
         if !self.printed.is_empty() && !self.printed.ends_with('\n') {
             self.printed.push('\n');
             output.out("\n")?;
+        }
+        Ok(())
+    }
+
+    /// Prints the first bytes of what is held.
+    fn release(&mut self, output: &mut Output, bytes: usize) -> Result<(), Failure> {
+        if bytes > 0 {
+            let text: String = self.held.drain(..bytes).collect();
+            self.printed.push_str(&text);
+            output.out(&text)?;
         }
         Ok(())
     }
@@ -96,6 +114,7 @@ impl Printer {
             output.json(&end.raw)?;
             return Ok(());
         }
+        self.release(output, self.held.len())?;
         let whole = end.completed.answer.as_deref().unwrap_or(&self.printed).to_owned();
         if let Some(rest) = whole.strip_prefix(self.printed.as_str()) {
             output.out(rest)?;
