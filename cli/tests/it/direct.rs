@@ -186,7 +186,7 @@ fn under_systemd_the_report_holds_the_journal_or_says_why_not() {
     let place = Place::new();
     let unit = place.path().join(".config/systemd/user/codex-oauthd.service");
     std::fs::create_dir_all(unit.parent().unwrap()).unwrap();
-    std::fs::write(&unit, "").unwrap();
+    std::fs::File::create(&unit).unwrap();
     let report = |name: &str| {
         let file = place.path().join(name);
         let mut command = place.command(&["bug-report", "-o", name]);
