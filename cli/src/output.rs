@@ -22,9 +22,7 @@ pub(crate) struct Output {
     stderr: Box<dyn Write>,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
-    /// A progress line would land in the middle of something: an answer on the same terminal, or debug lines.
-    hides_progress: bool,
-    has_debug_lines: bool,
+    between: Between,
     /// Columns of the terminal behind standard error, asked for each line: a window changes its size.
     columns: fn() -> usize,
     /// Columns of the progress line that is on the screen.
@@ -40,8 +38,7 @@ impl Output {
             stderr_is_terminal: stderr.is_terminal(),
             stdout: Box::new(stdout),
             stderr: Box::new(stderr),
-            hides_progress: false,
-            has_debug_lines: false,
+            between: Between::Progress,
             columns: terminal_columns,
             progress: 0,
         }
@@ -50,13 +47,13 @@ impl Output {
     /// From here on debug lines may come at any time: there is no progress line that they would land behind.
     pub(crate) fn begin_debug_lines(&mut self, first: &str) -> io::Result<()> {
         self.erase_progress()?;
-        (self.hides_progress, self.has_debug_lines) = (true, true);
+        self.between = Between::DebugLines;
         self.err(&format!("{first}\n"))
     }
 
     /// Whether a debug line may come between two texts.
     pub(crate) const fn has_debug_lines(&self) -> bool {
-        self.has_debug_lines
+        matches!(self.between, Between::DebugLines)
     }
 
     /// Whether standard error is a person's screen.
@@ -72,7 +69,9 @@ impl Output {
     /// Text for standard output.
     pub(crate) fn out(&mut self, text: &str) -> io::Result<()> {
         self.erase_progress()?;
-        self.hides_progress |= self.stdout_is_terminal;
+        if self.stdout_is_terminal && self.between == Between::Progress {
+            self.between = Between::Nothing;
+        }
         self.stdout.write_all(shown(text, self.stdout_is_terminal).as_bytes())?;
         self.stdout.flush()
     }
@@ -128,7 +127,7 @@ impl Output {
 
     /// Replaces the progress line. Only on a terminal, and not once the answer itself is on it.
     pub(crate) fn progress(&mut self, text: &str) -> io::Result<()> {
-        if !self.stderr_is_terminal || self.hides_progress {
+        if !self.stderr_is_terminal || self.between != Between::Progress {
             return Ok(());
         }
         self.erase_progress()?;
@@ -149,6 +148,16 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// What may come between two texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Between {
+    /// The progress line.
+    Progress,
+    /// Nothing: an answer is on the terminal that the progress line would land on.
+    Nothing,
+    DebugLines,
 }
 
 /// Writes a line of the daemon's, which is one line without control characters.
@@ -252,8 +261,7 @@ mod tests {
                 stderr: Box::new(self.clone()),
                 stdout_is_terminal,
                 stderr_is_terminal,
-                hides_progress: false,
-                has_debug_lines: false,
+                between: Between::Progress,
                 columns: || 20,
                 progress: 0,
             }

@@ -59,11 +59,11 @@ pub(crate) fn run(context: &mut Context, args: BugReportArgs) -> Result<Exit, Fa
     logs::flush(context)?;
     let log = context.env.state_dir().map_err(|error| error.to_string());
     let log = log.and_then(|dir| end_of(&dir.join("daemon.log")).map_err(|error| error.to_string()));
-    texts.push(("log.txt", "the end of the daemon's log", log.unwrap_or_else(none)));
+    texts.push(("log.txt", "the end of the daemon's log", log.unwrap_or_else(|why| none(&why))));
     // A daemon that was started before the service was has the other one.
     if let Some(journal) = logs::end_of_journal(context, JOURNAL_LINES) {
         let journal = journal.map(|text| end_of_text(&text).to_owned());
-        let journal = journal.unwrap_or_else(|error| none(error.render(Surface::Shell)));
+        let journal = journal.unwrap_or_else(|error| none(&error.render(Surface::Shell)));
         texts.push(("journal.txt", "the end of its log in systemd's journal", journal));
     }
     let mut archive = Archive::default();
@@ -139,7 +139,7 @@ fn told<T: Serialize>(asked: Result<T, WireError>) -> String {
     }
 }
 
-fn none(why: String) -> String {
+fn none(why: &str) -> String {
     format!("none: {why}\n")
 }
 
