@@ -83,8 +83,8 @@ pub(crate) fn run(context: &mut Context, args: BugReportArgs) -> Result<Exit, Fa
     let file = file.map_err(|(file, error)| unwritten(&file, &error))?;
     context.output.out(&table(&rows))?;
     context.output.page(&format!(
-        "\nwritten to {}\nLook it through before you give it away: tar -xOf {0} | less\nIt holds no question, no answer \
-         and no token. Nothing was sent anywhere.\n",
+        "\nwritten to {}\nIt holds no question, no answer and no token, and nothing was sent anywhere. Look it through before \
+         you give it away:\ntar -xOf {0} | less\n",
         file.display()
     ))?;
     Ok(Exit::Success)

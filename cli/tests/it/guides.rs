@@ -103,6 +103,29 @@ fn every_call_that_a_sentence_names_exists() {
     assert!(built("codex-oauth").is_file());
 }
 
+#[test]
+fn the_readme_names_every_command_of_the_shell_and_of_claude_code() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let help = Place::new().run(&["--help"]).stdout;
+    let (_, listed) = help.split_once("\nCommands:\n").unwrap();
+    let listed = listed.lines().take_while(|line| !line.is_empty());
+    // What a line goes on with is further in.
+    let names = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let ours = names.filter(|name| !name.is_empty()).map(|name| format!("codex-oauth {}", shown_as(name)));
+    let files = std::fs::read_dir(repository().join("plugin/commands")).unwrap();
+    let claudes = files.map(|file| {
+        let file = file.unwrap().path();
+        format!("`/codex-oauth:{}`", file.file_stem().unwrap().to_str().unwrap())
+    });
+    let missing: Vec<String> = ours.chain(claudes).filter(|name| !readme.contains(name)).collect();
+    assert!(missing.is_empty(), "not in README.md: {missing:?}");
+}
+
+/// The name by which the guides call it.
+fn shown_as(command: &str) -> &str {
+    if command == "query" { "ask" } else { command }
+}
+
 /// A word that is typed as it is.
 fn is_plain(word: &str) -> bool {
     word.chars().all(|symbol| symbol.is_ascii_lowercase() || symbol == '-')

@@ -1,7 +1,7 @@
 //! Every bound, reached: who meets it is told or closed, the daemon holds little, and the others do not notice.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use codex_oauth_proto::api::Empty;
@@ -138,11 +138,15 @@ fn out_of_descriptors_the_daemon_rests_keeps_whom_it_has_and_then_serves_again()
     eventually("all places are free again", || status(&mut early).sessions <= 2);
 }
 
-/// How often a process was put on a processor.
+/// How often a process was put on a processor, with all its threads.
 fn switches(pid: u32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let counts = text.lines().filter_map(|line| line.split_once("ctxt_switches:"));
-    counts.map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum()
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of_thread = |folder: PathBuf| {
+        let text = std::fs::read_to_string(folder.join("status")).unwrap();
+        let counts = text.lines().filter_map(|line| line.split_once("ctxt_switches:"));
+        counts.map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum::<u64>()
+    };
+    threads.map(|thread| of_thread(thread.unwrap().path())).sum()
 }
 
 #[test]
@@ -150,6 +154,7 @@ fn nothing_wakes_an_idle_house_but_timers_that_are_named() {
     /// What may wake a daemon without work, and how often at most.
     const NAMED: &[(&str, Duration)] = &[
         ("the daemon looks whether the socket is still its own", Duration::from_secs(60)),
+        ("while a window is open it looks whether the login ends soon", Duration::from_secs(60)),
         ("the HTTP client looks for connections to close", Duration::from_secs(90)),
     ];
     /// The way back to its wait, of a process that has just answered, may fall into the first.
