@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 #[cfg(test)]
-pub(crate) use ops::{Op, hook};
+pub(crate) use ops::{Hook, Op, hook};
 pub use write::{
-    append_durable, create_durable, move_aside, overwrite_durable, remove_durable, sweep, write_durable,
-    write_durable_if,
+    Unsynced, append_durable, create_durable, move_aside, overwrite_durable, remove_durable, replace_if,
+    sweep, write_durable,
 };
 
 /// A credential file is a few KiB; what is larger is not one, and must not be read into memory.

@@ -7,7 +7,7 @@
 mod attempt;
 mod recovery;
 
-use attempt::Ended;
+use attempt::{Ended, Serve};
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -63,9 +63,17 @@ const EARLY_PATIENCE: Duration = Duration::from_secs(2);
 /// An attempt that runs.
 #[derive(Clone, Debug)]
 struct Flight {
-    /// `None` until the attempt has ended.
-    landed: watch::Receiver<Option<Result<(), AuthError>>>,
+    progress: watch::Sender<Progress>,
     since: Instant,
+}
+
+/// How far an attempt is.
+#[derive(Clone, Debug)]
+enum Progress {
+    Running,
+    /// The new pair is in the file, and on the disk in its record. What is still written is for crashes and for other programs.
+    Usable,
+    Ended(Result<(), AuthError>),
 }
 
 #[derive(Debug, Default)]
@@ -79,7 +87,7 @@ struct Cell {
 /// Ends the attempt in the state machine even if its task panics or is dropped with the runtime.
 struct Landing {
     refresher: Arc<Refresher>,
-    waiters: watch::Sender<Option<Result<(), AuthError>>>,
+    progress: watch::Sender<Progress>,
 }
 
 impl Refresher {
@@ -134,7 +142,7 @@ impl Refresher {
         if !self.is_closed() {
             self.begin().await?;
         }
-        let mut flight = {
+        let flight = {
             let mut cell = self.cell.lock();
             if cell.closed && cell.flight.is_none() {
                 return Err(AuthError::Closed);
@@ -152,20 +160,15 @@ impl Refresher {
                 },
             }
         };
-        let landed = flight.landed.wait_for(Option::is_some);
-        let landed = match urgency {
-            Urgency::Needed => landed.await,
-            Urgency::Early => match tokio::time::timeout_at(flight.since + EARLY_PATIENCE, landed).await {
-                Ok(landed) => landed,
+        let over = flight.over();
+        let result = match urgency {
+            Urgency::Needed => over.await,
+            Urgency::Early => match tokio::time::timeout_at(flight.since + EARLY_PATIENCE, over).await {
+                Ok(result) => result,
                 Err(_) => return Ok(Next::KeepOld),
             },
         };
-        let landed = landed.map_err(|_| AuthError::Internal)?;
-        match landed.as_ref() {
-            Some(Ok(())) => Ok(Next::Look),
-            Some(Err(error)) => Err(error.clone()),
-            None => Err(AuthError::Internal),
-        }
+        result.map(|()| Next::Look)
     }
 
     /// Why the refresh token named `token` will not be sent, if it has ended.
@@ -178,7 +181,8 @@ impl Refresher {
 
     /// Another program wrote `login` into the file: a line in the journal, once.
     pub(super) async fn notice(&self, login: &Credentials) {
-        if !self.is_closed() && !self.journal.knows(login) {
+        // What appears during an attempt is its own before it has a line; what is not is met again after it.
+        if !self.is_closed() && !self.is_busy() && !self.journal.knows(login) {
             let found = Entry::new(journal::Event::Found, self.store.modified());
             self.journal.record(found.about(login.refresh_fingerprint(), &login.account_id)).await;
         }
@@ -194,10 +198,10 @@ impl Refresher {
 
     /// Waits for the end of the attempt that runs.
     pub(super) async fn landed(&self) {
-        let flight = self.cell.lock().flight.clone();
-        if let Some(mut flight) = flight {
+        let progress = self.cell.lock().flight.as_ref().map(|flight| flight.progress.subscribe());
+        if let Some(mut progress) = progress {
             // An attempt that vanished has ended as well.
-            let _ended = flight.landed.wait_for(Option::is_some).await;
+            let _ended = progress.wait_for(|progress| matches!(progress, Progress::Ended(_))).await;
         }
     }
 
@@ -216,11 +220,22 @@ impl Refresher {
         self.cell.lock().closed
     }
 
+    fn is_busy(&self) -> bool {
+        self.cell.lock().flight.is_some()
+    }
+
+    /// Whoever waits for the attempt that runs can have its token.
+    fn serve(&self) {
+        if let Some(flight) = &self.cell.lock().flight {
+            flight.progress.send_replace(Progress::Usable);
+        }
+    }
+
     fn launch(self: &Arc<Self>, cell: &mut Cell, task: Task) -> Flight {
-        let (waiters, landed) = watch::channel(None);
-        let flight = Flight { landed, since: Instant::now() };
+        let progress = watch::Sender::new(Progress::Running);
+        let flight = Flight { progress: progress.clone(), since: Instant::now() };
         cell.flight = Some(flight.clone());
-        let landing = Landing { refresher: Arc::clone(self), waiters };
+        let landing = Landing { refresher: Arc::clone(self), progress };
         task::spawn(&self.tracker, "refresh", async move {
             // Across the whole of it: from the look at the file to the write.
             let (outcome, result) = match landing.refresher.store.hold().await {
@@ -235,7 +250,7 @@ impl Refresher {
     async fn run(self: &Arc<Self>, task: Task) -> Ended {
         match task {
             Task::Spend(login, reason) => self.spend(&login, reason).await,
-            Task::Save(pair) => self.save(pair, journal::Event::Renewed).await,
+            Task::Save(pair) => self.save(pair, journal::Event::Renewed, Serve::Late).await,
             Task::Restore(login) => self.restore(&login).await,
         }
     }
@@ -297,20 +312,37 @@ impl Cell {
     }
 }
 
+impl Flight {
+    /// Waits for a login that can be used. Who comes when there is one has no use for that one, and waits for the end.
+    async fn over(&self) -> Result<(), AuthError> {
+        let mut progress = self.progress.subscribe();
+        let late = matches!(*progress.borrow(), Progress::Usable);
+        let over = progress.wait_for(|progress| match progress {
+            Progress::Running => false,
+            Progress::Usable => !late,
+            Progress::Ended(_) => true,
+        });
+        match &*over.await.map_err(|_| AuthError::Internal)? {
+            Progress::Ended(result) => result.clone(),
+            Progress::Running | Progress::Usable => Ok(()),
+        }
+    }
+}
+
 impl Landing {
     fn land(self, outcome: Outcome, result: Result<(), AuthError>) {
         let result = self.refresher.land(outcome, result);
-        self.waiters.send_replace(Some(result));
+        self.progress.send_replace(Progress::Ended(result));
     }
 }
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        if self.waiters.borrow().is_none() {
+        if !matches!(*self.progress.borrow(), Progress::Ended(_)) {
             // No outcome of the attempt is known. The next one begins with a look at the file.
             // Should its token have been sent: the slot says so.
             let result = self.refresher.land(Outcome::Settled, Err(AuthError::Internal));
-            self.waiters.send_replace(Some(result));
+            self.progress.send_replace(Progress::Ended(result));
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod copy;
 mod error;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,8 +20,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
-use zeroize::Zeroizing;
+use tokio::sync::Mutex as AsyncMutex;
 
 use super::credentials::Credentials;
 use super::journal::{self, Entry, Journal};
@@ -32,6 +32,7 @@ use crate::secret::Fingerprint;
 
 pub(super) use copy::Copy;
 pub use error::{DocumentError, StoreError};
+use write::{Guard, Put, Written};
 
 /// Tries of one change while another program keeps writing the file: it takes microseconds, we some milliseconds.
 const WRITES: u32 = 8;
@@ -166,12 +167,14 @@ impl Store {
         Err(self.keeps_changing())
     }
 
-    /// Puts `renewed` in the place of the login whose refresh token is `spent`, if the file still holds that.
+    /// Puts `renewed` in the place of the login whose refresh token is `spent`, if the file still holds that. Calls `replaced`
+    /// when everybody can read it there, before that and the copy are safe from a power cut.
     #[allow(clippy::significant_drop_tightening, reason = "one lock from the read to the write")]
     pub(super) async fn renew(
         &self,
         spent: &Fingerprint,
         renewed: &Credentials,
+        replaced: impl FnOnce() + Send,
     ) -> Result<Renewal, StoreError> {
         let mut guard = self.lock().await;
         for _ in 0..WRITES {
@@ -184,9 +187,12 @@ impl Store {
                     return Ok(Renewal::Kept(on_disk.map(Arc::new)));
                 }
                 self.shelf.renew(&mut document, renewed);
-                match self.write(guard, document, Some(stamp)).await? {
-                    Written::Yes(back) => guard = back,
-                    Written::Changed(back) => {
+                match self.put(guard, document, Some(stamp)).await? {
+                    Put::Yes(back, unsynced) => {
+                        replaced();
+                        guard = self.sync(back, unsynced).await?;
+                    }
+                    Put::Changed(back) => {
                         guard = back;
                         continue;
                     }
@@ -288,40 +294,6 @@ impl Store {
         read.map_err(|error| self.unreadable(error))
     }
 
-    async fn move_aside(&self, guard: Guard) -> Result<Guard, StoreError> {
-        let (path, now) = (self.path.clone(), self.clock.now());
-        let (guard, moved) = blocking(guard, move || fsx::move_aside(&path, "unreadable", now)).await;
-        let aside = moved.map_err(|error| self.unwritable(error))?;
-        tracing::warn!(
-            path = %self.path.display(), aside = %aside.display(),
-            "the credential file could not be read and was moved aside for the new login"
-        );
-        let moved = Entry::new(journal::Event::MovedAside, now).detail(aside.display().to_string());
-        self.journal.record(moved).await;
-        Ok(guard)
-    }
-
-    /// Writes the document unless the file has changed since it was read.
-    async fn write(
-        &self,
-        guard: Guard,
-        document: Map<String, Value>,
-        read: Option<Stamp>,
-    ) -> Result<Written, StoreError> {
-        let bytes = render(&Value::Object(document));
-        let path = self.path.clone();
-        let (guard, written) =
-            blocking(guard, move || fsx::write_durable_if(&path, &bytes, read.as_ref())).await;
-        match written {
-            Ok(()) => Ok(Written::Yes(guard)),
-            Err(FsError::Changed { .. }) => {
-                tracing::info!(path = %self.path.display(), "another program wrote the credential file meanwhile");
-                Ok(Written::Changed(guard))
-            }
-            Err(error) => Err(self.unwritable(error)),
-        }
-    }
-
     fn login_of(&self, document: &Map<String, Value>) -> Result<Option<Credentials>, StoreError> {
         let login = self.shelf.login(document);
         login.map_err(|source| StoreError::BadRecord { path: self.path.clone(), source })
@@ -340,34 +312,8 @@ impl Store {
     }
 }
 
-/// Held from the read to the write; see the module.
-type Guard = OwnedMutexGuard<()>;
-
-enum Written {
-    Yes(Guard),
-    /// Another program was faster: read again.
-    Changed(Guard),
-}
-
-/// Runs `work`, which waits for a disk, on a thread of its own. That thread keeps the lock even if the caller goes away.
-async fn blocking<T: Send + 'static>(
-    guard: Guard,
-    work: impl FnOnce() -> Result<T, FsError> + Send + 'static,
-) -> (Guard, Result<T, FsError>) {
-    let done = tokio::task::spawn_blocking(move || (guard, work())).await;
-    done.expect("file work does not panic, and nobody aborts it")
-}
-
 fn split(read: Document) -> (Option<Stamp>, Map<String, Value>) {
     read.map_or_else(Default::default, |(stamp, document)| (Some(stamp), document))
-}
-
-fn render(document: &Value) -> Zeroizing<Vec<u8>> {
-    let mut bytes = Zeroizing::new(
-        serde_json::to_vec_pretty(document).expect("a map of JSON values with text keys is JSON"),
-    );
-    bytes.push(b'\n');
-    bytes
 }
 
 fn parse_document(bytes: &[u8]) -> Result<Map<String, Value>, DocumentError> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use tempfile::{NamedTempFile, TempPath};
 
 #[cfg(test)]
-pub(crate) use hook::{Op, hook};
+pub(crate) use hook::{Hook, Op, hook};
 
 /// A directory with mode 0700.
 pub(super) fn create_dir(path: &Path) -> io::Result<()> {
@@ -61,6 +61,15 @@ pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
     #[cfg(not(test))]
     let _ = path;
     file.sync_all()
+}
+
+/// The same for a file whose length and place were on the disk before: its times need not be.
+pub(super) fn sync_data(file: &File, path: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    hook::before(&Op::Sync(path.to_owned()))?;
+    #[cfg(not(test))]
+    let _ = path;
+    file.sync_data()
 }
 
 /// Puts the file `from` in the place of `to`.

@@ -22,16 +22,30 @@ const MOST_ASIDE: u32 = 100;
 ///
 /// Refuses what [`check_replaceable`] refuses. On an error before the rename the old file is untouched.
 pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
-    replace(path, bytes, || Ok(()))
+    replace(path, bytes, || Ok(()))?.sync()
 }
 
-/// The same, but only if the file is still as it was when `read` was its stamp (`None`: absent); else
+/// The same up to the rename, and only if the file is still as it was when `read` was its stamp (`None`: absent); else
 /// [`FsError::Changed`]. Looked at as late as can be: a program that writes without a lock can still slip in between
 /// that look and the rename, some microseconds.
-pub fn write_durable_if(path: &Path, bytes: &[u8], read: Option<&Stamp>) -> Result<(), FsError> {
+pub fn replace_if(path: &Path, bytes: &[u8], read: Option<&Stamp>) -> Result<Unsynced, FsError> {
     replace(path, bytes, || {
         if stamp(path)?.as_ref() == read { Ok(()) } else { Err(FsError::Changed { path: path.to_owned() }) }
     })
+}
+
+/// A file was replaced. Its bytes are on the disk and everybody can read them, but a power cut may bring the old file back.
+#[derive(Debug)]
+#[must_use = "without `sync` a power cut may bring the old file back"]
+pub struct Unsynced {
+    dir: PathBuf,
+}
+
+impl Unsynced {
+    /// Waits until the new file is the one that a power cut leaves.
+    pub fn sync(self) -> Result<(), FsError> {
+        ops::sync_dir(&self.dir).map_err(io_error("sync", &self.dir))
+    }
 }
 
 /// Creates a 0600 file that must not exist yet: [`io::ErrorKind::AlreadyExists`] if it does. It gets its name when it is whole
@@ -53,7 +67,7 @@ pub fn create_durable(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
 pub fn overwrite_durable(path: &Path, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
     let mut file = ops::open(path).map_err(io_error("open", path))?;
     ops::write_at(&mut file, path, offset, bytes).map_err(io_error("write", path))?;
-    ops::sync(&file, path).map_err(io_error("sync", path))
+    ops::sync_data(&file, path).map_err(io_error("sync", path))
 }
 
 /// Makes a file longer by `bytes`; creates it with mode 0600.
@@ -127,7 +141,7 @@ fn replace(
     path: &Path,
     bytes: &[u8],
     last_look: impl FnOnce() -> Result<(), FsError>,
-) -> Result<(), FsError> {
+) -> Result<Unsynced, FsError> {
     check_replaceable(path)?;
     let target = resolve(path)?;
     let dir = parent(&target);
@@ -136,7 +150,7 @@ fn replace(
     let temp = written_temp(&target, bytes)?;
     last_look()?;
     ops::replace(temp, &target).map_err(io_error("replace", &target))?;
-    ops::sync_dir(dir).map_err(io_error("sync", dir))
+    Ok(Unsynced { dir: dir.to_owned() })
 }
 
 /// A file beside `target` that holds `bytes`, on the disk.

@@ -78,6 +78,7 @@ fn a_daemon_killed_in_mid_refresh_leaves_a_login_that_the_next_one_finishes_or_r
         (At::Own("refresh announced"), 1),
         (At::Sent, 2),
         (At::Own("refresh kept"), 1),
+        (At::Own("refresh served"), 1),
         (At::Own("refresh written"), 1),
     ] {
         let rig = killed(at, -60);

@@ -26,6 +26,7 @@ mod place;
 mod recover;
 mod refresh;
 mod restart;
+mod served;
 mod torn;
 mod trouble;
 
@@ -71,6 +72,13 @@ impl Rig {
     /// What a new process would find. The old one's tasks may hang, but its process counts as dead.
     fn restart(&self) -> TokenManager {
         TokenManager::with(self.config.clone(), self.limits.clone(), TaskTracker::new(), killed()).unwrap()
+    }
+
+    /// Renews the login, to the end of it.
+    async fn renewed(&self) -> Grant {
+        let grant = self.tokens.grant().await.unwrap();
+        self.tokens.refresh_ended().await;
+        grant
     }
 
     fn slot(&self) -> PathBuf {

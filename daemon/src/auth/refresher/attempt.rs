@@ -25,6 +25,15 @@ const SWAPS: u32 = 4;
 /// How an attempt ended. An error beside [`Outcome::Settled`] is the caller's alone: nothing was spent.
 pub(super) type Ended = (Outcome, Result<(), AuthError>);
 
+/// When those who wait for the attempt get its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serve {
+    /// As soon as it is in the credential file: it is on the disk elsewhere, where a start finds it.
+    Early,
+    /// At the end.
+    Late,
+}
+
 /// What stands in the slot when a token may be sent.
 enum Announced {
     /// Our intent; with it, whether an earlier request with this token got no answer.
@@ -58,9 +67,9 @@ impl Refresher {
     }
 
     /// Puts a renewed pair in the place of the spent one. Newer logins and log-outs on disk win.
-    pub(super) async fn save(self: &Arc<Self>, mut pair: Pair, event: Event) -> Ended {
+    pub(super) async fn save(self: &Arc<Self>, mut pair: Pair, event: Event, serve: Serve) -> Ended {
         let first = pair.spent.clone();
-        let ended = self.swap(&mut pair, event).await;
+        let ended = self.swap(&mut pair, event, serve).await;
         // Its record names the token that was sent, whatever older ones were replaced since.
         if pair.spent != first && matches!(ended.0, Outcome::Settled) {
             self.clear_slot(&first).await;
@@ -68,9 +77,15 @@ impl Refresher {
         ended
     }
 
-    async fn swap(self: &Arc<Self>, pair: &mut Pair, event: Event) -> Ended {
+    async fn swap(self: &Arc<Self>, pair: &mut Pair, event: Event, serve: Serve) -> Ended {
+        let replaced = || {
+            if serve == Serve::Early {
+                self.serve();
+                kill_point::reached("refresh served");
+            }
+        };
         for _ in 0..SWAPS {
-            let on_disk = match self.store.renew(&pair.spent, &pair.renewed).await {
+            let on_disk = match self.store.renew(&pair.spent, &pair.renewed, replaced).await {
                 Ok(Renewal::Written) => return self.saved(pair, event).await,
                 Ok(Renewal::Kept(on_disk)) => on_disk,
                 Err(cause) => {
@@ -176,7 +191,7 @@ impl Refresher {
                 }
                 Some(Left::Answered(intent, renewed)) => {
                     let pair = Pair { spent: intent.spent, renewed: Arc::new(*renewed) };
-                    return Ok(Announced::Done(self.save(pair, Event::Recovered).await));
+                    return Ok(Announced::Done(self.save(pair, Event::Recovered, Serve::Late).await));
                 }
                 Some(Left::Sent(intent)) if intent.spent == *token => {
                     return Ok(Announced::Ours { doubtful: true });
@@ -198,7 +213,8 @@ impl Refresher {
         let newer = self.store.copy().read().await.filter(|copy| copy.is_newer_than(login))?;
         let spent = login.refresh_fingerprint()?;
         tracing::warn!(path = %self.store.path().display(), "another program put an older copy of the login back");
-        Some(self.save(Pair { spent, renewed: Arc::new(newer) }, Event::Restored).await)
+        let pair = Pair { spent, renewed: Arc::new(newer) };
+        Some(self.save(pair, Event::Restored, Serve::Late).await)
     }
 
     /// The login if the file still holds it, `None` if the file holds another one of the same account.
@@ -226,16 +242,21 @@ impl Refresher {
         }
         kill_point::reached("refresh answered");
         let (slot, pair) = (Arc::clone(&self.slot), Arc::clone(&renewed));
-        if let Err(error) = blocking(move || slot.fill(&pair)).await {
-            // The credential file itself may still take it.
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the renewed login has no second place"
-            );
-        }
+        let serve = match blocking(move || slot.fill(&pair)).await {
+            Ok(()) if no_access_token => Serve::Late,
+            Ok(()) => Serve::Early,
+            Err(error) => {
+                // The credential file itself may still take it.
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the renewed login has no second place"
+                );
+                Serve::Late
+            }
+        };
         kill_point::reached("refresh kept");
         tracing::info!(%token, reason = reason.as_str(), "the login is refreshed");
-        match self.save(Pair { spent: token, renewed }, Event::Renewed).await {
+        match self.save(Pair { spent: token, renewed }, Event::Renewed, serve).await {
             (Outcome::Settled, Ok(())) if no_access_token => (incomplete(), Ok(())),
             saved => saved,
         }

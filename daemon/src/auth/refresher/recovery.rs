@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::attempt::blocking;
+use super::attempt::{Serve, blocking};
 use super::{AuthError, Refresher};
 use crate::auth::credentials::Credentials;
 use crate::auth::issuer::IssuerError;
@@ -41,7 +41,7 @@ impl Refresher {
     async fn finish(self: &Arc<Self>, intent: Intent, renewed: Credentials) {
         tracing::warn!(token = %intent.spent, "an earlier process got a new login and did not live to write it");
         let pair = Pair { spent: intent.spent, renewed: Arc::new(renewed) };
-        let (outcome, result) = self.save(pair, Event::Recovered).await;
+        let (outcome, result) = self.save(pair, Event::Recovered, Serve::Late).await;
         if let Outcome::Unsaved { pair, cause } = outcome {
             tracing::error!(error = &cause as &dyn std::error::Error, "it cannot be written now either");
             let until = Instant::now();

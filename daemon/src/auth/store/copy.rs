@@ -9,7 +9,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Guard, StoreError, blocking, parse_document, render};
+use super::write::{Guard, blocking, render};
+use super::{StoreError, parse_document};
 use crate::auth::credentials::Credentials;
 use crate::auth::record;
 use crate::auth::shelf::{KEY, Shelf};

@@ -54,7 +54,7 @@ async fn a_file_that_is_no_credential_file_is_an_error_and_is_never_overwritten(
         let errors = [
             store.current().await.map(drop),
             store.check().await,
-            store.renew(&login.refresh_fingerprint().unwrap(), &login).await.map(drop),
+            store.renew(&login.refresh_fingerprint().unwrap(), &login, || ()).await.map(drop),
             store.clear().await.map(drop),
         ];
         for error in errors {
@@ -91,7 +91,7 @@ async fn the_copy_follows_every_write_and_goes_with_a_logout() {
     rig.store.replace(&old).await.unwrap();
     assert_eq!(rig.store.copy().read().await.as_ref(), Some(&old));
     new.own.as_mut().unwrap().renewals = 1;
-    rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap();
+    rig.store.renew(&old.refresh_fingerprint().unwrap(), &new, || ()).await.unwrap();
     let copy = rig.store.copy().read().await.unwrap();
     assert!(copy == new && copy.is_newer_than(&old) && !old.is_newer_than(&copy));
     rig.store.clear().await.unwrap();
@@ -125,7 +125,7 @@ async fn foreign_keys_keep_their_values_and_order_in_every_change() {
     let before = foreign(&read_json(rig.store.path()));
 
     assert!(matches!(
-        rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap(),
+        rig.store.renew(&old.refresh_fingerprint().unwrap(), &new, || ()).await.unwrap(),
         Renewal::Written
     ));
     assert_eq!(rig.keys(), ["zed", "openai_codex", "alpha", "beta"]);
@@ -158,7 +158,7 @@ async fn a_renewal_keeps_what_a_newer_version_put_into_the_record() {
     let mut document = read_json(rig.store.path());
     document["openai_codex"]["grant"]["future"] = json!(7);
     put(rig.store.path(), &document.to_string());
-    rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap();
+    rig.store.renew(&old.refresh_fingerprint().unwrap(), &new, || ()).await.unwrap();
     let record = &read_json(rig.store.path())["openai_codex"];
     assert_eq!((&record["grant"]["future"], &record["access_token"]), (&json!(7), &json!("b")));
 }
@@ -169,20 +169,20 @@ async fn a_renewal_leaves_a_newer_login_and_a_logout_alone() {
     let (old, new, newer) = (credentials("a", "r"), credentials("b", "s"), credentials("c", "t"));
     put_login(rig.store.path(), &newer);
     let before = rig.text();
-    match rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap() {
+    match rig.store.renew(&old.refresh_fingerprint().unwrap(), &new, || ()).await.unwrap() {
         Renewal::Kept(Some(kept)) => assert_eq!(*kept, newer),
         other => panic!("{other:?}"),
     }
     assert_eq!(rig.text(), before);
     put(rig.store.path(), r#"{"zed":1}"#);
     assert!(matches!(
-        rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap(),
+        rig.store.renew(&old.refresh_fingerprint().unwrap(), &new, || ()).await.unwrap(),
         Renewal::Kept(None)
     ));
     assert_eq!(rig.text(), r#"{"zed":1}"#);
     remove(rig.store.path());
     assert!(matches!(
-        rig.store.renew(&old.refresh_fingerprint().unwrap(), &new).await.unwrap(),
+        rig.store.renew(&old.refresh_fingerprint().unwrap(), &new, || ()).await.unwrap(),
         Renewal::Kept(None)
     ));
     assert!(!rig.store.path().exists());

@@ -22,6 +22,8 @@ const FIRST: u32 = 1;
 const LATER: u32 = 2;
 /// Seconds that an access token lives: shared, it is renewed by us at half of it.
 const LIFE: i64 = 3_600;
+/// Questions after which a shared login has been renewed, whatever the other daemon and the CLI did in between.
+const MOST_TRIES: u32 = 8;
 /// The CLI renews when less is left (WIRE §5.2).
 const CLI_MARGIN: i64 = 300;
 
@@ -163,7 +165,8 @@ impl Place {
             let config = config(URL, history).normalized().unwrap();
             let shelf = Shelf::Codex { name: "codex".to_owned(), mode, ours: Binding::ours(&config) };
             let place = (file.clone(), shelf, Changes::default());
-            let limits = Limits { refresh_backoff_first: Duration::from_millis(1), ..quick() };
+            // After a failure that may pass, the next question tries again.
+            let limits = Limits { refresh_backoff_first: Duration::ZERO, ..quick() };
             TokenManager::at(place, config, limits, TaskTracker::new(), seams)
         };
         let daemons = [daemon(0), daemon(1)];
@@ -219,11 +222,9 @@ impl Place {
     async fn fresh(&self, now: i64) {
         let half = in_seconds(now + LIFE / 2);
         for daemon in &self.daemons {
-            let mut tries = 0..1_000;
+            let mut tries = 0..MOST_TRIES;
             while !daemon.grant().await.is_ok_and(|grant| grant.expires_at.is_some_and(|end| end >= half)) {
                 tries.next().expect("a login that can be renewed is renewed soon");
-                // The pause after a refresh that failed for now.
-                tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }
     }

@@ -177,6 +177,7 @@ async fn recorded() -> (PathBuf, Vec<u8>, Vec<Step>) {
     });
     let (tokens, _) = house.process(false);
     tokens.grant().await.unwrap();
+    tokens.refresh_ended().await;
     drop(watch);
     assert_eq!(house.refresh_token(), NEW);
     let steps = steps.lock().clone();

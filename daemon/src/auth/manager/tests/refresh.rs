@@ -54,14 +54,6 @@ async fn what_the_answer_leaves_out_stays_as_it_was() {
 }
 
 #[tokio::test]
-async fn the_new_pair_is_on_disk_before_anybody_gets_it() {
-    let rig = Rig::new(pairs()).await;
-    rig.sign_in(-10);
-    let grant = rig.tokens.grant().await.unwrap();
-    assert_eq!(rig.record()["access_token"], grant.access_token.expose());
-}
-
-#[tokio::test]
 async fn a_caller_that_goes_away_cancels_nothing() {
     let gate = Arc::new(Notify::new());
     let held = Arc::clone(&gate);

@@ -30,7 +30,7 @@ async fn the_record_of_a_refresh_is_there_while_it_runs_and_gone_after_it() {
     assert!(text.contains(&rig.login(-10).refresh_fingerprint().unwrap().to_string()));
     assert!(!text.contains("rt_old"), "no token in it before the answer");
     gate.notify_one();
-    rig.tokens.grant().await.unwrap();
+    rig.renewed().await;
     assert!(!rig.slot().exists());
     assert_eq!(events(&rig.tokens), [Event::Renewed]);
 }
@@ -135,7 +135,7 @@ async fn a_file_that_is_put_back_to_an_older_state_gets_the_live_login_again() {
     let rig = Rig::new(pairs()).await;
     rig.sign_in(-10);
     let before = std::fs::read_to_string(rig.file()).unwrap();
-    rig.tokens.grant().await.unwrap();
+    rig.renewed().await;
     for next in [rig.tokens.clone(), rig.restart()] {
         put(&rig.file(), &before);
         assert_eq!(next.grant().await.unwrap().access_token, access_token(86_400, "new-1"));
@@ -150,7 +150,7 @@ async fn a_spent_token_without_a_newer_copy_is_explained_and_not_sent() {
     let rig = Rig::new(pairs()).await;
     rig.sign_in(-10);
     let before = std::fs::read_to_string(rig.file()).unwrap();
-    rig.tokens.grant().await.unwrap();
+    rig.renewed().await;
     remove(&rig.home.path().join(".auth.json.copy"));
     put(&rig.file(), &before);
     for next in [rig.tokens.clone(), rig.restart()] {
@@ -201,7 +201,7 @@ async fn signing_out_leaves_no_token_on_the_disk() {
     })
     .await;
     rig.sign_in(-10);
-    rig.tokens.grant().await.unwrap();
+    rig.renewed().await;
     let mut again = login_at(&rig.issuer.url, 200, "old", "rt_again");
     again.own.as_mut().unwrap().renewals = 2;
     put_login(&rig.file(), &again);
@@ -228,7 +228,7 @@ async fn a_copy_that_a_killed_process_did_not_write_is_written_by_the_next() {
         crate::fsx::Op::Remove(_) => Err(std::io::Error::other("no")),
         _ => Ok(()),
     });
-    rig.tokens.grant().await.unwrap();
+    rig.renewed().await;
     drop(watch);
     assert!(rig.slot().exists() && !rig.home.path().join(".auth.json.copy").exists());
 
@@ -252,10 +252,12 @@ async fn a_newer_login_put_over_an_older_one_inherits_nothing_that_makes_it_look
     put_login(&rig.file(), &older);
     let first = rig.tokens.grant().await.unwrap();
     rig.tokens.recover(&first).await.unwrap();
+    rig.tokens.refresh_ended().await;
     assert_eq!(rig.record()["grant"]["renewals"], Value::Null);
     let restored = std::fs::read_to_string(rig.file()).unwrap();
     let second = rig.tokens.grant().await.unwrap();
     rig.tokens.recover(&second).await.unwrap();
+    rig.tokens.refresh_ended().await;
     // Put back to before that renewal: the copy is the newer one.
     for next in [rig.tokens.clone(), rig.restart()] {
         put(&rig.file(), &restored);
