@@ -29,8 +29,10 @@ const HELP_COLUMNS: usize = 80;
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true,
     max_term_width = HELP_COLUMNS,
-    after_long_help = [help::EXAMPLES, help::SHELL, help::ENVIRONMENT, exit::TABLE].join("\n\n"),
-    after_help = [help::EXAMPLES, exit::TABLE].join("\n\n"),
+    // The commands are what is looked for, and a terminal of 24 rows shows the end.
+    help_template = "{about-with-newline}\n{usage-heading} {usage}\n\nOptions:\n{options}\n\nCommands:\n{subcommands}{after-help}",
+    after_long_help = [help::ENVIRONMENT, exit::TABLE, help::EXAMPLES, help::SHELL].join("\n\n"),
+    after_help = help::MORE,
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -111,7 +113,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: DaemonCommand,
     },
-    /// Let the system listen for the daemon and start it, instead of whoever needs it first
+    /// Let the system listen for the daemon, and start it
+    ///
+    /// Without this, whoever needs it first starts it.
     #[command(after_help = help::SERVICE_HELP)]
     Service {
         #[command(subcommand)]
@@ -161,7 +165,7 @@ pub(crate) struct LogoutArgs {
     pub(crate) account: Option<String>,
 }
 
-/// Show answers that are kept: of a window that was closed, a client that stopped waiting
+/// Show answers kept for a window that was closed, or stopped waiting
 ///
 /// A question goes on when its asker is gone, and its answer was paid for. It is kept on this machine for ten minutes, in
 /// plain text in a file of your own, also over a restart of the daemon. Questions are not kept.
@@ -255,7 +259,7 @@ pub(crate) struct UsageArgs {
     pub(crate) account: Option<String>,
 }
 
-/// Tell what became of a question, step by step, or what an error code means
+/// Tell what became of a question, or what an error code means
 ///
 /// An error ends with the id of its question. The steps of the last 200 questions are kept on this machine, without a word of
 /// question or answer, also over a restart of the daemon.
@@ -273,7 +277,7 @@ pub(crate) struct ExplainArgs {
     pub(crate) json: bool,
 }
 
-/// Try everything once, from the login to an answer of one word, and say how long each step took
+/// Try and time each step, from the login to an answer of one word
 ///
 /// Unlike `doctor` it asks a question, which uses a little of your plan. The first step that fails says why, and the one next
 /// step.
@@ -333,7 +337,7 @@ pub(crate) struct ImportNetworkArgs {
     pub(crate) keep: bool,
 }
 
-/// Look at everything that a question needs, and say the one next step
+/// Look at all that a question needs, and say the one next step
 ///
 /// Programs, folders, disk, socket, daemon, clock, the way to OpenAI, login, models, limits, the plugin in Claude Code. Starts
 /// the daemon when none runs. Asks OpenAI only what uses nothing of your plan.
@@ -369,7 +373,7 @@ pub(crate) struct ManArgs {
 
 /// Show a guide, or the help of a command
 ///
-/// `codex-oauth help` lists the guides. They are those of this build.
+/// `codex-oauth help` lists the commands and the guides. The guides are those of this build.
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = help::HELP_HELP)]
 pub(crate) struct HelpArgs {

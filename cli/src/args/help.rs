@@ -7,6 +7,9 @@ Examples:
   git diff | codex-oauth query \"review this change\" > review.md
   codex-oauth status --json";
 
+pub(super) const MORE: &str = "\
+More: `codex-oauth help` for the guides, `--help` for examples and exit codes.";
+
 pub(super) const SHELL: &str = "\
 Shell:
   codex-oauth help TOPIC        guides: quick-start, debugging, ...

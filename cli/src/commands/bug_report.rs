@@ -83,8 +83,8 @@ pub(crate) fn run(context: &mut Context, args: BugReportArgs) -> Result<Exit, Fa
     let file = file.map_err(|(file, error)| unwritten(&file, &error))?;
     context.output.out(&table(&rows))?;
     context.output.page(&format!(
-        "\nwritten to {}\nIt holds no question, no answer and no token, and nothing was sent anywhere. Look it through before \
-         you give it away:\ntar -xOf {0} | less\n",
+        "\nwritten to {}\nIt holds no question, no answer and no token, and nothing was sent anywhere.\n\
+         Look it through before you give it away:\ntar -xOf {0} | less\n",
         file.display()
     ))?;
     Ok(Exit::Success)

@@ -109,20 +109,26 @@ fn same(variable: &str, value: &Value) -> bool {
         || resolved(variable).is_some_and(|path| resolved(&shown) == Some(path))
 }
 
-/// Two places, then a group for the settings, for bounds and waits, and for what is of this command alone.
+/// Two places, then a group for the settings, for bounds and waits, and for what is of this command alone. Bounds and waits that
+/// nobody has set are counted: they would push the rest off the screen.
 fn page(facts: &Facts) -> String {
     let there = if facts.read.config_file_read { "" } else { " (there is none)" };
     let mut page = format!("config.toml  {}{there}\nsocket       {}\n", facts.read.config_file, facts.socket);
     let (waits, settings): (Vec<&Setting>, Vec<&Setting>) =
         facts.read.settings.iter().partition(|setting| setting.name.starts_with("limits."));
-    for group in [settings, waits, facts.command.iter().collect()] {
+    let all = waits.len();
+    let waits: Vec<&Setting> = waits.into_iter().filter(|wait| wait.source != Source::Default).collect();
+    let unset = all - waits.len();
+    for group in
+        [settings, waits, facts.command.iter().collect()].into_iter().filter(|group| !group.is_empty())
+    {
         let rows: Vec<_> = group
             .iter()
             .map(|setting| [&*setting.name, &shown(&setting.value), source(setting)].map(str::to_owned))
             .collect();
         page = page + "\n" + &fitted(&rows);
     }
-    page
+    page + &format!("limits.*: {unset} have their defaults, see `codex-oauth help limits`\n")
 }
 
 /// In columns, but for the values that are too long for that: their source stands below them.

@@ -3,14 +3,18 @@
 
 mod plain;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use codex_oauth_proto::{ErrorCode, NextStep, WireError};
 
 use crate::args::{Args, HelpArgs};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::folded;
+
+/// A terminal's.
+const COLUMNS: usize = 80;
 
 /// Topics, the files that they are, in the order in which somebody new needs them.
 const TOPICS: &[(&str, &str, &str)] = &[
@@ -32,16 +36,14 @@ const TOPICS: &[(&str, &str, &str)] = &[
     ("socket-api", "SOCKET_API.md", include_str!("../../../docs/SOCKET_API.md")),
 ];
 
-/// Shows what was asked for; without a word, the help of `codex-oauth` and the list of topics.
+/// Shows what was asked for; without a word, what can be asked for.
 pub(crate) fn run(context: &mut Context, args: &HelpArgs) -> Result<Exit, Failure> {
     let text = match args.words.as_slice() {
+        [] => overview(),
         [topic] if let Some(page) = page(topic) => plain::text(page, context.output.columns(), &topic_of),
         words => of_command(words).ok_or_else(|| unknown(words))?,
     };
     context.output.out(&text)?;
-    if args.words.is_empty() {
-        context.output.out(&format!("\nTopics of `codex-oauth help`:\n{}", topics()))?;
-    }
     Ok(Exit::Success)
 }
 
@@ -62,17 +64,29 @@ fn of_command(words: &[String]) -> Option<String> {
     (told.kind() == ErrorKind::DisplayHelp).then(|| told.render().to_string())
 }
 
-/// A line for each, with its title.
+/// The commands and the guides, on one screen of 24 rows with the line that asked for it and the one that is typed next.
+fn overview() -> String {
+    let command = Args::command();
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    let rows: Vec<_> = shown
+        .map(|command| {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            [format!("  {}", command.get_name()), about]
+        })
+        .collect();
+    format!(
+        "codex-oauth COMMAND, without one `status`; COMMAND --help says more.\n{}\
+         Guides, as in `codex-oauth help quick-start`:\n{}\n",
+        crate::words::table(&rows),
+        folded(&topics(), COLUMNS)
+    )
+}
+
 fn topics() -> String {
-    let title =
-        |text: &str| text.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or_default().to_owned();
-    let rows: Vec<_> = TOPICS.iter().map(|(name, _, text)| [format!("  {name}"), title(text)]).collect();
-    crate::words::table(&rows)
+    TOPICS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ")
 }
 
 fn unknown(words: &[String]) -> WireError {
-    let topics: Vec<&str> = TOPICS.iter().map(|(name, ..)| *name).collect();
-    let message =
-        format!("could not find help on `{}`: the topics are {}", words.join(" "), topics.join(", "));
+    let message = format!("could not find help on `{}`: the topics are {}", words.join(" "), topics());
     WireError::caller(ErrorCode::InvalidArguments, message).next(NextStep::FixArguments)
 }

@@ -48,11 +48,10 @@ fn every_setting_has_its_value_and_its_source() {
              ca_file         none                         default\n\
              log             debug                        config.toml\n\
              \n\
-             limits.drain_ms  30000  default\n\
-             \n\
              daemon      none  CODEX_OAUTH_DAEMON\n\
              no_spawn    yes   CODEX_OAUTH_NO_SPAWN\n\
-             no_browser  no    default\n",
+             no_browser  no    default\n\
+             limits.*: 1 have their defaults, see `codex-oauth help limits`\n",
             socket.display()
         )
     );

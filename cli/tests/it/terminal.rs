@@ -3,6 +3,7 @@
 mod import;
 mod pasted;
 pub(crate) mod pty;
+mod rows;
 
 use codex_oauth_proto::{ErrorCode, Retry, WireError};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The report for a terminal: a line a check, remedies under the bad ones, the one next step last; 80 columns.
+//! The report for a terminal: a line a check, the bad ones last with their remedies, then the one next step; 80 columns.
 
 use super::report::{Check, Report, Status};
 use crate::output::folded;
@@ -9,9 +9,15 @@ const COLUMNS: usize = 80;
 /// Before what is said: `warn  credentials  `.
 const MARGIN: usize = 19;
 
-/// The whole page.
+/// The whole page. What is bad comes last: on a small terminal the beginning is out of sight.
 pub(super) fn render(report: &Report) -> String {
-    let mut page: String = report.checks.iter().map(lines).collect();
+    let mut checks: Vec<&Check> = report.checks.iter().collect();
+    checks.sort_by_key(|check| match check.status {
+        Status::Ok | Status::Skip => 0,
+        Status::Warn => 1,
+        Status::Fail => 2,
+    });
+    let mut page: String = checks.into_iter().map(lines).collect();
     page.push('\n');
     page.push_str(&row("", "", &counts(report)));
     let next = match report.first() {
@@ -87,10 +93,10 @@ mod tests {
         assert_eq!(
             page,
             "ok    programs     0.1.0\n\
+             -     plugin       no `claude` on PATH\n\
              FAIL  credentials  what is so, at such a length that it does not fit into what\n\
              \x20                  is left of a line of eighty columns\n\
              \x20                  next: run `codex-oauth login`\n\
-             -     plugin       no `claude` on PATH\n\
              \n\
              \x20                  1 ok, 1 failed, 1 skipped\n\
              next               (credentials) run `codex-oauth login`\n"
