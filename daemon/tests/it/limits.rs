@@ -1,5 +1,6 @@
 //! Every bound, reached: who meets it is told or closed, the daemon holds little, and the others do not notice.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -138,15 +139,23 @@ fn out_of_descriptors_the_daemon_rests_keeps_whom_it_has_and_then_serves_again()
     eventually("all places are free again", || status(&mut early).sessions <= 2);
 }
 
-/// How often a process was put on a processor, with all its threads.
-fn switches(pid: u32) -> u64 {
+/// How often each thread of a process was put on a processor.
+fn switches(pid: u32) -> BTreeMap<PathBuf, u64> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let of_thread = |folder: PathBuf| {
-        let text = std::fs::read_to_string(folder.join("status")).unwrap();
+        // It may end meanwhile.
+        let text = std::fs::read_to_string(folder.join("status")).ok()?;
         let counts = text.lines().filter_map(|line| line.split_once("ctxt_switches:"));
-        counts.map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum::<u64>()
+        Some((folder, counts.map(|(_, count)| count.trim().parse::<u64>().unwrap()).sum()))
     };
-    threads.map(|thread| of_thread(thread.unwrap().path())).sum()
+    threads.filter_map(|thread| of_thread(thread.unwrap().path())).collect()
+}
+
+/// How often its threads woke in between; one that has ended woke once for it.
+fn woken(before: &BTreeMap<PathBuf, u64>, after: &BTreeMap<PathBuf, u64>) -> u64 {
+    let ended = before.keys().filter(|thread| !after.contains_key(*thread)).count() as u64;
+    let woke = |(thread, count): (&PathBuf, &u64)| count - before.get(thread).copied().unwrap_or_default();
+    ended + after.iter().map(woke).sum::<u64>()
 }
 
 #[test]
@@ -167,13 +176,13 @@ fn nothing_wakes_an_idle_house_but_timers_that_are_named() {
     let named: u64 = NAMED.iter().map(|(_, every)| 1 + window.as_secs() / every.as_secs()).sum();
     // On its way to a late time, tokio's timer wheel wakes once for each of its levels: 4 min, 4 s, 64 ms.
     let allowed = if window < Duration::from_secs(60) { 0 } else { 3 * named };
+    let pids: Vec<u32> = std::iter::once(daemon.pid()).chain(shims.iter().map(Shim::pid)).collect();
     let counted = || {
-        let before = (switches(daemon.pid()), shims.iter().map(|shim| switches(shim.pid())).sum::<u64>());
+        let before: Vec<_> = pids.iter().map(|pid| switches(*pid)).collect();
         pause(window);
-        (
-            switches(daemon.pid()) - before.0,
-            shims.iter().map(|shim| switches(shim.pid())).sum::<u64>() - before.1,
-        )
+        let woke = |(pid, before): (&u32, _)| woken(before, &switches(*pid));
+        let mut each = pids.iter().zip(&before).map(woke);
+        (each.next().unwrap_or_default(), each.sum::<u64>())
     };
     let mut seen = Vec::new();
     let is_quiet = std::iter::repeat_with(counted).take(ATTEMPTS).any(|(daemon, shims)| {
