@@ -103,6 +103,22 @@ def the_first_connect_starts_the_daemon_and_a_person_signs_in():
     answered(ask("one"), "one")
 
 
+def the_journal_has_its_lines_for_logs_and_for_a_bug_report():
+    code, out, err = run(installed, "logs", "-n", "100")
+    assert code == 0 and re.search(r"codex-oauthd\[\d+\]: .* codex_oauthd::startup: ready", out), (code, out, err)
+    process = start("env", "CODEX_DEBUG=1", installed, "ask", "told")
+    code, out, err = end(process)
+    told = [line for line in err.splitlines() if line.startswith("[CODEX] ")]
+    assert code == 0 and told, (code, out, err)
+    # The journal takes lines in its own time.
+    eventually("its debug lines", lambda: all(line in run(installed, "logs", "--debug")[1] for line in told))
+    archive = home / "report.tar"
+    said = ok(installed, "bug-report", "--output", archive)
+    journal = ok("tar", "-xOf", archive, "journal.txt")
+    assert "journal.txt" in said and "codex_oauthd::startup: ready" in journal and told[0] in journal, (said, journal)
+    assert str(home) not in journal, journal
+
+
 def the_hardened_unit_serves_and_is_confined():
     said = ok(installed, "service", "install", "--harden")
     assert "wrote" in said, said
@@ -188,8 +204,7 @@ def main():
             print(f"ok   {step.__name__}", flush=True)
     except BaseException:
         print(*run("systemctl", "--user", "status", "--no-pager", "codex-oauthd.socket", "codex-oauthd.service"), sep="\n", file=sys.stderr)
-        if (log := home / "daemon.log").exists():
-            print(log.read_text(errors="replace")[-6000:], file=sys.stderr)
+        print(*run("journalctl", "--user", "-q", "--no-pager", "-n", "60"), sep="\n", file=sys.stderr)
         raise
     finally:
         server.stdin.close()
@@ -200,6 +215,7 @@ STEPS = [
     the_manager_runs,
     install_puts_the_socket_in_place_and_starts_nothing_yet,
     the_first_connect_starts_the_daemon_and_a_person_signs_in,
+    the_journal_has_its_lines_for_logs_and_for_a_bug_report,
     the_hardened_unit_serves_and_is_confined,
     a_killed_daemon_is_started_again_and_nobody_is_turned_away,
     a_restart_finishes_the_stream_and_answers_who_comes_meanwhile,
