@@ -2,6 +2,8 @@
 
 mod predecessor;
 
+use std::path::PathBuf;
+
 use codex_oauth_proto::lock::{FileLock, LockError, auth_lock};
 
 use crate::config::Config;
@@ -10,6 +12,8 @@ use crate::config::Config;
 /// of the login.
 #[derive(Debug)]
 pub(crate) struct Instance {
+    ending_lock: PathBuf,
+    text: String,
     // Let go in this order: whoever finds the socket free finds the login free as well.
     _credentials: Option<FileLock>,
     _socket: FileLock,
@@ -54,7 +58,19 @@ impl Instance {
         let mut credentials =
             FileLock::try_acquire(&auth_lock(&config.auth_file)).map_err(InstanceError::Credentials)?;
         credentials.describe(&text).map_err(InstanceError::Credentials)?;
-        Ok(Self { _socket: socket, _credentials: Some(credentials) })
+        let ending_lock = config.endpoint.ending_lock();
+        Ok(Self { ending_lock, text, _socket: socket, _credentials: Some(credentials) })
+    }
+
+    /// What shows, once everything is handed over, that this daemon still finishes answers. `None`: one before it shows that.
+    pub(crate) fn show_ending(&self) -> Option<FileLock> {
+        let shown = FileLock::try_acquire(&self.ending_lock).and_then(|mut lock| {
+            lock.describe(&self.text)?;
+            Ok(lock)
+        });
+        shown
+            .inspect_err(|error| tracing::debug!(error = error as &dyn std::error::Error, "it is not shown"))
+            .ok()
     }
 
     /// Lets go of the login and keeps the socket.

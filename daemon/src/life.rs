@@ -38,6 +38,7 @@ impl Server {
         if let Some(bound) = bound.as_ref().filter(|bound| bound.is_inherited()) {
             self.finish_before(deadline, bound).await;
         }
+        let _ending = instance.show_ending();
         self.hand_over(bound, instance).await;
         let patience = self.limits.drain;
         let finished = tokio::time::timeout_at(deadline, self.finished());

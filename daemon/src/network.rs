@@ -49,6 +49,8 @@ pub struct NetworkSettings {
     pub ca_file: Option<Chosen<PathBuf>>,
     /// Where such a file is named, for whoever needs one: the key, and the file that it belongs in.
     pub ca_key: String,
+    /// Servers in place of OpenAI's.
+    pub addresses: Vec<Chosen<Url>>,
 }
 
 /// The network as it was configured; every clone is the same one. The default is no proxy and the system's roots.

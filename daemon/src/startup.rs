@@ -112,9 +112,8 @@ fn prepare(started: &mut Option<Log>) -> Result<Ready, StartError> {
         return Err(StartError::Failed(WireError::daemon(ErrorCode::Internal, Retry::Never, message)));
     }
     let directory = |path, name: &str| {
-        dir::ensure_private(path, env.uid).map_err(|error| {
-            failed(ErrorCode::Configuration, &error, NextStep::FixConfiguration { name: name.to_owned() })
-        })
+        dir::ensure_private(path, env.uid)
+            .map_err(|error| failed(ErrorCode::Configuration, &error, error.next_step(name)))
     };
     directory(&config.endpoint.dir, "CODEX_OAUTH_RUNTIME_DIR")?;
     directory(&config.state_dir, "CODEX_OAUTH_STATE_DIR")?;

@@ -1,6 +1,8 @@
 //! What an environment says about the network, as a client claims it in its hello: for comparison only. The daemon tells a
 //! session that expects another proxy or other roots than its own; it obeys none (DESIGN §3).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::env::Env;
@@ -64,13 +66,30 @@ pub fn wanted(env: &Env) -> Vec<Wanted> {
 pub struct Claim {
     /// The variable that holds it.
     pub variable: String,
-    /// `host:port` of a proxy, without user name and password; or the path of a file.
+    /// `host:port` of a proxy, without user name and password, behind its scheme where that is none that a daemon can use
+    /// (`socks5://…`); a list of hosts with commas between; or the path of a file.
     pub value: String,
 }
 
 /// The proxy of `env`, where it names one.
 pub fn proxy(env: &Env) -> Option<Claim> {
     first(env, &PROXY).and_then(|(variable, text)| Some(Claim { variable, value: host_and_port(text)? }))
+}
+
+/// The exceptions from a proxy that `env` names; they mean nothing without one. What is on this machine is never reached through a
+/// proxy and is left out, and the order says nothing.
+pub fn no_proxy(env: &Env) -> Option<Claim> {
+    first(env, &PROXY)?;
+    let (variable, text) = first(env, &NO_PROXY)?;
+    Some(Claim { variable, value: exceptions(text) })
+}
+
+/// A list of exceptions in one form: ` b, a,localhost` → `a,b`.
+pub fn exceptions(text: &str) -> String {
+    const THIS_MACHINE: [&str; 5] = ["localhost", "127.0.0.1", "127.0.0.0/8", "::1", "[::1]"];
+    let names = text.split(',').map(|name| name.trim().to_ascii_lowercase());
+    let names = names.filter(|name| !name.is_empty() && !THIS_MACHINE.contains(&name.as_str()));
+    names.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(",")
 }
 
 /// The file of roots that `env` names.
@@ -82,17 +101,22 @@ fn first<'a>(env: &'a Env, names: &[&str]) -> Option<(String, &'a str)> {
     names.iter().find_map(|name| Some(((*name).to_owned(), env.get(name)?)))
 }
 
-/// `http://ada:secret@Proxy:3128/` → `proxy:3128`. Nothing of what stands before an `@` gets any further.
+/// `http://ada:secret@Proxy:3128/` → `proxy:3128`, `socks5://a:1` → `socks5://a:1`. Nothing of what stands before an `@` gets any
+/// further.
 fn host_and_port(text: &str) -> Option<String> {
     let (scheme, rest) = text.trim().split_once("://").unwrap_or(("http", text.trim()));
+    let scheme = scheme.to_ascii_lowercase();
     let host = rest.rsplit('@').next()?.split(['/', '?', '#']).next()?.to_ascii_lowercase();
+    if !matches!(scheme.as_str(), "http" | "https") {
+        return (!host.is_empty()).then(|| format!("{scheme}://{host}"));
+    }
     // The colons of an IPv6 address stand in brackets.
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && !port.contains(']'));
     match (host.is_empty(), has_port) {
         (true, _) => None,
         (false, true) => Some(host),
         (false, false) => {
-            let port = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
+            let port = if scheme == "https" { 443 } else { 80 };
             Some(format!("{}:{port}", host.trim_end_matches(':')))
         }
     }
@@ -126,6 +150,7 @@ mod tests {
             ("https://proxy/", "proxy:443"),
             ("http://[::1]", "[::1]:80"),
             ("http://[::1]:8080", "[::1]:8080"),
+            ("SOCKS5h://ada:FAKE@a:1080/", "socks5h://a:1080"),
         ] {
             let claimed = proxy(&env(&[("HTTPS_PROXY", text)])).map(|claim| claim.value);
             assert_eq!(claimed.as_deref(), Some(value), "{text}");
@@ -142,6 +167,9 @@ mod tests {
             roots,
             Some(Claim { variable: "CODEX_CA_CERTIFICATE".to_owned(), value: "/b.pem".to_owned() })
         );
+        let list = env(&[("NO_PROXY", " B.example,localhost ,a.example,,127.0.0.1"), ("https_proxy", "p:1")]);
+        assert_eq!(no_proxy(&list).map(|claim| claim.value).as_deref(), Some("a.example,b.example"));
+        assert_eq!(no_proxy(&env(&[("NO_PROXY", "x")])), None, "no exception without a proxy");
         assert_eq!((proxy(&env(&[])), ca_file(&env(&[("NO_PROXY", "x")]))), (None, None));
     }
 }

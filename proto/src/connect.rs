@@ -1,7 +1,7 @@
 //! From the endpoint to a welcomed session, or to the reason why not.
 
 use std::io::{self, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -83,9 +83,23 @@ pub enum ConnectError {
     #[error("{}", .0.error.message)]
     Refused(Box<Refusal>),
     /// The connection ended before a welcome.
-    #[error("the daemon (process {}) closed the connection without a word", pid.map_or("unknown".to_owned(), |pid| pid.to_string()))]
+    #[error("could not open a session: {} and closes the connection without a word", listens(path, *pid))]
     Closed {
-        /// The listener's process.
+        /// The socket.
+        path: PathBuf,
+        /// The listener's process, see [`Peer::listener`].
+        pid: Option<u32>,
+    },
+    /// It accepts connections and says nothing: a program that is not ours, or a daemon that hangs.
+    #[error(
+        "could not open a session: {} and has said nothing for {} s",
+        listens(path, *pid),
+        WELCOME_PATIENCE.as_secs()
+    )]
+    Silent {
+        /// The socket.
+        path: PathBuf,
+        /// The listener's process, see [`Peer::listener`].
         pid: Option<u32>,
     },
     /// What came was no welcome.
@@ -106,12 +120,15 @@ impl ConnectError {
             |step| WireError::daemon(ErrorCode::DaemonUnavailable, Retry::Safe, with_causes(self)).next(step);
         match self {
             Self::Refused(refusal) => refusal.error.clone(),
+            Self::Closed { pid: Some(pid), .. } | Self::Silent { pid: Some(pid), .. } => {
+                unavailable(NextStep::EndProcess { pid: *pid })
+            }
             Self::Absent | Self::Closed { .. } | Self::Io(_) => unavailable(NextStep::RunDaemon),
             Self::Busy => unavailable(NextStep::Retry),
-            Self::Dir(_) => {
-                unavailable(NextStep::FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() })
-            }
-            Self::NotASocket { path } | Self::ForeignDaemon { path, .. } => {
+            Self::Dir(error) => unavailable(error.next_step("CODEX_OAUTH_RUNTIME_DIR")),
+            Self::NotASocket { path }
+            | Self::ForeignDaemon { path, .. }
+            | Self::Silent { path, pid: None } => {
                 unavailable(NextStep::FixFile { path: path.display().to_string() })
             }
             Self::Malformed(_) => unavailable(NextStep::Upgrade),
@@ -131,7 +148,7 @@ pub fn open(
 ) -> Result<Session, ConnectError> {
     // Written down before the daemon wakes up for the connection: it then finds it when it looks.
     let said = Said::new(greeting)?;
-    said.on(connect(endpoint, uid, caller)?, caller)
+    said.on(connect(endpoint, uid, caller)?, endpoint, caller)
 }
 
 /// Connects and checks both the directory and the listener's user; nothing is sent.
@@ -151,19 +168,10 @@ pub fn connect(endpoint: &Endpoint, uid: UserId, caller: &Caller<'_>) -> Result<
     Ok(stream)
 }
 
-/// Says hello on a connected stream and waits for the welcome.
-pub fn handshake(
-    stream: Stream,
-    greeting: Greeting<'_>,
-    caller: &Caller<'_>,
-) -> Result<Session, ConnectError> {
-    Said::new(greeting)?.on(stream, caller)
-}
-
 /// Asks the daemon to make way for a build that is newer than its own; whether it does.
 pub fn ask_to_hand_over(endpoint: &Endpoint, uid: UserId, caller: &Caller<'_>) -> Result<bool, ConnectError> {
     let opening = ClientOpening::HandOver(HandOver { build: build().to_owned() });
-    match Said::write(&opening, None)?.on(connect(endpoint, uid, caller)?, caller) {
+    match Said::write(&opening, None)?.on(connect(endpoint, uid, caller)?, endpoint, caller) {
         Err(ConnectError::Refused(refusal)) => Ok(refusal.error.code == ErrorCode::Draining),
         Err(error) => Err(error),
         Ok(_session) => Ok(false),
@@ -194,16 +202,27 @@ impl Said {
     }
 
     /// Says it on a connected stream and waits for the welcome.
-    fn on(&self, mut stream: Stream, caller: &Caller<'_>) -> Result<Session, ConnectError> {
+    fn on(
+        &self,
+        mut stream: Stream,
+        endpoint: &Endpoint,
+        caller: &Caller<'_>,
+    ) -> Result<Session, ConnectError> {
         // A daemon that refuses before it reads may be gone already; what it said is still to be read.
         let sent = stream.write_all(&self.0);
         let mut buffer = LineBuffer::new(MAX_LINE_BYTES);
-        let first = match first_line(&mut stream, &mut buffer, caller) {
-            Err(ConnectError::Closed { pid }) => {
+        let listener = |stream: &Stream| (endpoint.socket(), Peer::listener(stream, endpoint));
+        let first = match first_line(&mut stream, &mut buffer, caller)? {
+            First::Line(line) => line,
+            First::End => {
                 sent?;
-                return Err(ConnectError::Closed { pid });
+                let (path, pid) = listener(&stream);
+                return Err(ConnectError::Closed { path, pid });
             }
-            other => other?,
+            First::Nothing => {
+                let (path, pid) = listener(&stream);
+                return Err(ConnectError::Silent { path, pid });
+            }
         };
         match serde_json::from_slice(&first).map_err(|error| ConnectError::Malformed(Some(error)))? {
             ServerOpening::Welcome(welcome) => Ok(Session { stream, buffer, welcome, started: false }),
@@ -212,31 +231,36 @@ impl Said {
     }
 }
 
+/// What came first.
+enum First {
+    Line(Vec<u8>),
+    /// The end of the connection.
+    End,
+    /// Nothing in time.
+    Nothing,
+}
+
 fn first_line(
     stream: &mut Stream,
     buffer: &mut LineBuffer,
     caller: &Caller<'_>,
-) -> Result<Vec<u8>, ConnectError> {
+) -> Result<First, ConnectError> {
     let deadline = Instant::now() + WELCOME_PATIENCE;
     let mut bytes = [0_u8; READ_BYTES];
     loop {
         if !wait_readable(caller, stream, deadline)? {
-            return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+            return Ok(First::Nothing);
         }
         let read = match stream.read(&mut bytes) {
-            Ok(0) => {
-                return Err(ConnectError::Closed { pid: Peer::of(stream).ok().and_then(|peer| peer.pid) });
-            }
+            Ok(0) => return Ok(First::End),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                return Err(ConnectError::Closed { pid: Peer::of(stream).ok().and_then(|peer| peer.pid) });
-            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(First::End),
             Err(error) => return Err(error.into()),
         };
         buffer.push(&bytes[..read]);
         match buffer.pop() {
-            Some(Line::Whole(line)) => return Ok(line),
+            Some(Line::Whole(line)) => return Ok(First::Line(line)),
             Some(Line::TooLong { .. }) => return Err(ConnectError::Malformed(None)),
             None => {}
         }
@@ -262,6 +286,12 @@ pub(crate) fn pause(caller: &Caller<'_>, time: Duration) -> Result<(), ConnectEr
         Waited::Ready | Waited::TimedOut => Ok(()),
         Waited::GivenUp => Err(ConnectError::GivenUp),
     }
+}
+
+/// `process 42 listens at …`
+fn listens(path: &Path, pid: Option<u32>) -> String {
+    let who = pid.map_or_else(|| "something".to_owned(), |pid| format!("process {pid}"));
+    format!("{who} listens at `{}`", path.display())
 }
 
 /// An error with its causes, once each: `could not x: cause: cause`.

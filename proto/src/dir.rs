@@ -13,6 +13,7 @@ use unix as system;
 #[cfg(windows)]
 use windows as system;
 
+use crate::NextStep;
 use crate::local::UserId;
 
 pub(crate) use system::{owner_only, trusted};
@@ -55,13 +56,24 @@ pub enum DirError {
         us: UserId,
     },
     /// Others may enter it. Unix only: Windows folders inherit who may enter.
-    #[error("could not use `{}`: its mode is {mode:04o} and others may enter; run `chmod 700` on it", path.display())]
+    #[error("could not use `{}`: its mode is {mode:04o}, so others may enter", path.display())]
     TooOpen {
         /// The directory.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
+}
+
+impl DirError {
+    /// What to do about the directory that `variable` moves.
+    pub fn next_step(&self, variable: &str) -> NextStep {
+        match self {
+            // Ours, or it would be `ForeignOwner`.
+            Self::TooOpen { .. } => NextStep::Mend,
+            _ => NextStep::FixConfiguration { name: variable.to_owned() },
+        }
+    }
 }
 
 /// Makes the directory for the user alone (mode 0700) when it is absent (and its parents with the default mode), then checks that it is

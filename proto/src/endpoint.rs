@@ -77,6 +77,11 @@ impl Endpoint {
         self.dir.join("instance.lock")
     }
 
+    /// Held by a daemon that has handed over and still finishes answers.
+    pub fn ending_lock(&self) -> PathBuf {
+        self.dir.join("ending.lock")
+    }
+
     /// Held by whoever is starting a daemon.
     pub fn spawn_lock(&self) -> PathBuf {
         self.dir.join("spawn.lock")

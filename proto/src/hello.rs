@@ -95,6 +95,9 @@ pub struct Hello {
     /// The proxy that the client's environment names: compared, never used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Box<Claim>>,
+    /// The exceptions from it that it names: compared, never used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_proxy: Option<Box<Claim>>,
     /// The file of roots that it names: compared, never used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<Box<Claim>>,

@@ -124,7 +124,8 @@ impl LaunchError {
         match self {
             Self::Connect(error) => error.to_wire(),
             Self::Failed(error) => error.clone(),
-            Self::Endpoint(_) | Self::Dir(_) => unavailable(configure("CODEX_OAUTH_RUNTIME_DIR")),
+            Self::Endpoint(_) => unavailable(configure("CODEX_OAUTH_RUNTIME_DIR")),
+            Self::Dir(error) => unavailable(error.next_step("CODEX_OAUTH_RUNTIME_DIR")),
             Self::Env(EnvError::NotAbsolute { variable, .. } | EnvError::NoHome { variable, .. }) => {
                 unavailable(configure(variable))
             }
@@ -155,6 +156,7 @@ pub fn hello(env: &Env, role: Role, nonce: Nonce) -> Result<Hello, EnvError> {
         auth_file: env.auth_file()?.display().to_string(),
         env: env.session_vars(),
         proxy: claim::proxy(env).map(Box::new),
+        no_proxy: claim::no_proxy(env).map(Box::new),
         ca_file: claim::ca_file(env).map(Box::new),
     })
 }

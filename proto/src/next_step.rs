@@ -53,6 +53,18 @@ pub enum NextStep {
         /// The environment variable, or the key and its file.
         name: String,
     },
+    /// Look at an address that the configuration names in place of OpenAI's: nothing answers there.
+    CheckAddress {
+        /// The environment variable, or the key and its file.
+        name: String,
+    },
+    /// Have permissions of our own folders set right.
+    Mend,
+    /// End a process that listens in the daemon's place, or a daemon that hangs.
+    EndProcess {
+        /// Its id, as the kernel says.
+        pid: u32,
+    },
     /// Come from another network: this one is kept out.
     OtherNetwork,
     /// Set the clock of this machine.
@@ -111,6 +123,13 @@ impl NextStep {
             Self::FixFile { path } => format!("repair or move away `{path}`, then try again"),
             Self::FixConfiguration { name } => format!("correct {name}, then try again"),
             Self::Reconfigure { name } => format!("set {name}, then run `codex-oauth daemon stop`"),
+            Self::CheckAddress { name } => {
+                format!("check the address in {name}, then run `codex-oauth daemon stop`")
+            }
+            Self::Mend => {
+                pick("run /codex-oauth:codex-doctor fix", "run `codex-oauth doctor --fix`, then try again")
+            }
+            Self::EndProcess { pid } => format!("end process {pid} (`kill {pid}`), then try again"),
             Self::OtherNetwork => {
                 "try from another network, or without the VPN; nothing is wrong with the login".to_owned()
             }

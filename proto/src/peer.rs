@@ -2,7 +2,9 @@
 
 use std::io;
 
+use crate::endpoint::Endpoint;
 use crate::local::{self, Stream, UserId};
+use crate::lock;
 
 /// The process at the other end at the time of the connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,30 @@ impl Peer {
     pub fn of(stream: &Stream) -> io::Result<Self> {
         local::peer(stream)
     }
+
+    /// The process that keeps the socket of `endpoint`, to which `stream` is connected: the one to end when nothing comes from it.
+    /// Where a service manager listens for its daemon it is that daemon, if the lock names it, never the manager.
+    pub fn listener(stream: &Stream, endpoint: &Endpoint) -> Option<u32> {
+        let pid = Self::of(stream).ok()?.pid?;
+        if !is_a_manager(pid) {
+            return Some(pid);
+        }
+        let text = lock::described(&endpoint.instance_lock());
+        let holder = text.strip_prefix("pid ")?.split(' ').next()?.parse().ok()?;
+        // The text outlives its writer.
+        (name_of(holder)? == "codex-oauthd").then_some(holder)
+    }
+}
+
+/// The first process of a system or a container may be its service manager too.
+fn is_a_manager(pid: u32) -> bool {
+    pid == 1 || name_of(pid).is_some_and(|name| name == "systemd")
+}
+
+/// What a process calls itself; `None` where the system does not tell.
+fn name_of(pid: u32) -> Option<String> {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
 }
 
 #[cfg(unix)]

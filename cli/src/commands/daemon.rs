@@ -86,7 +86,7 @@ pub(super) fn stop_running(context: &mut Context) -> Result<bool, Failure> {
                 .progress("waiting for running answers to finish; Ctrl-C leaves it to end by itself")?;
             drain(client, deadline)?;
         }
-        Ok(None) => return Ok(false),
+        Ok(None) => return wait_for_ending(context, &endpoint, deadline),
         // Somebody else has told it already: only the wait is left.
         Err(error) if error.code == ErrorCode::Draining => {}
         Err(error) => return Err(error.into()),
@@ -96,6 +96,25 @@ pub(super) fn stop_running(context: &mut Context) -> Result<bool, Failure> {
     let left = deadline.saturating_duration_since(Instant::now());
     FileLock::acquire(&lock, left, replaced).map_err(|error| not_stopped(&error))?;
     Ok(true)
+}
+
+/// Waits for a daemon that nobody reaches any more and that still finishes answers; whether there was one.
+fn wait_for_ending(context: &mut Context, endpoint: &Endpoint, deadline: Instant) -> Result<bool, Failure> {
+    let Some(holder) = ending(endpoint) else { return Ok(false) };
+    context.output.progress(&format!("a daemon that was told to end still finishes answers{holder}"))?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    FileLock::acquire(&endpoint.ending_lock(), left, || None::<FileLock>)
+        .map_err(|error| not_stopped(&error))?;
+    Ok(true)
+}
+
+/// ` (pid 42 …)` of a daemon that has handed over and still finishes answers.
+fn ending(endpoint: &Endpoint) -> Option<String> {
+    let lock = endpoint.ending_lock();
+    match lock.exists().then(|| FileLock::try_acquire(&lock))? {
+        Err(LockError::Held { text, .. }) => Some(format!(" ({text})")),
+        _ => None,
+    }
 }
 
 /// Asks the daemon to end and waits until it hangs up, or until `deadline`. What it still sends meanwhile is not for us.
@@ -158,9 +177,13 @@ fn status(context: &mut Context, json: bool) -> Result<Exit, Failure> {
 }
 
 fn not_running(context: &mut Context) -> io::Result<()> {
-    context
-        .output
-        .out("daemon     not running\nnext       run `codex-oauth daemon start`, or ask something\n")
+    let ending = Endpoint::resolve(&context.env).ok().and_then(|endpoint| ending(&endpoint));
+    let ending = ending.map_or_else(String::new, |holder| {
+        format!("note       one that was told to end still finishes answers{holder}\n")
+    });
+    context.output.out(&format!(
+        "daemon     not running\n{ending}next       run `codex-oauth daemon start`, or ask something\n"
+    ))
 }
 
 fn page(status: &StatusResult) -> String {

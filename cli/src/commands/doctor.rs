@@ -1,6 +1,6 @@
 //! `codex-oauth doctor`: one look at everything that a question needs, from the programs to the plan, and the one next step.
 //!
-//! Promises: nothing of the plan is spent; no token is read here (the daemon says how the login is); what cannot be looked at is
+//! Promises: nothing of the plan is spent; no token is kept or shown here (the daemon says how the login is); what cannot be looked at is
 //! skipped and said, never taken for well; without `--fix` nothing is changed. A check that fails because of an earlier one is
 //! skipped, so that the first failure is the cause.
 
@@ -83,7 +83,11 @@ impl Doctor<'_> {
         self.check("service", |_| service_of(&env))?;
         self.check("socket", |fixer| socket::look(&env, &endpoint, fixer))?;
         let mut client = None;
-        self.check("daemon", |_| daemon::look(&env, &mut client))?;
+        if self.report.status_of("socket") == Some(Status::Fail) {
+            self.check("daemon", |_| Finding::skip("not asked: see `socket`"))?;
+        } else {
+            self.check("daemon", |_| daemon::look(&env, &mut client))?;
+        }
         self.through_the_daemon(&env, client)?;
         self.check("plugin", |_| plugin::look(&env))?;
         self.check("shims", |_| shims::look(env.uid))?;

@@ -73,7 +73,7 @@ fn install(context: &mut Context, args: InstallServiceArgs) -> Result<Exit, Fail
     let facts = Facts::of(&context.env)?;
     manager.check(&context.env).map_err(|why| unavailable(&why))?;
     let folder = manager.folder(&context.env).map_err(|why| unavailable(&why))?;
-    let mut changed = import(context, Present::Stays)?;
+    let mut changed = import(context, Present::Stays)?.changed;
     for (name, text) in manager.files(&facts, args.harden) {
         let file = folder.join(name);
         let written = write_if_other(&file, &text).map_err(|error| unwritten("write", &file, &error))?;

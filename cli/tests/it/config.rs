@@ -106,9 +106,26 @@ fn import(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> Ran {
     let place = Place::new();
     let mut command = place.command(&[&["config", "import"], args].concat());
     command.env("CODEX_OAUTH_CONFIG_DIR", folder).envs(variables.iter().copied());
-    let ran = Running::start(&mut command).finish();
-    assert_eq!(ran.code(), 0, "{}", ran.stderr);
-    ran
+    Running::start(&mut command).finish()
+}
+
+#[test]
+fn a_file_that_holds_no_certificate_and_a_socks_proxy_are_not_written_and_the_command_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = folder.path().join("corp.pem");
+    let shown = pem.display().to_string();
+    let broken = "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n";
+    for (text, why) in [("", "there is no PEM certificate"), (broken, "a certificate is broken")] {
+        write(&pem, text);
+        let ran = import(folder.path(), &[], &[("SSL_CERT_FILE", &shown)]);
+        let told = format!("SSL_CERT_FILE was not written as ca_file: {why} in `{shown}`");
+        assert!(ran.code() == 1 && ran.stderr.contains(&told), "{}", ran.stderr);
+    }
+    let ran = import(folder.path(), &[], &[("ALL_PROXY", "socks5://ada:FAKE@127.0.0.1:1080")]);
+    let told =
+        "ALL_PROXY was not written as proxy: `socks5` proxies cannot be used; supported are http://host:port";
+    assert!(ran.code() == 1 && ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("FAKE") && !folder.path().join("config.toml").exists());
 }
 
 #[test]
@@ -116,7 +133,8 @@ fn proxy_and_roots_of_the_shell_are_written_once_and_a_password_is_not_shown() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");
     let ca = folder.path().join("corp.pem");
-    std::fs::File::create(&ca).unwrap();
+    // The least that is a sequence.
+    write(&ca, "-----BEGIN CERTIFICATE-----\nMAMCASo=\n-----END CERTIFICATE-----\n");
     write(&file, "# mine\nlog = \"debug\"\n[limits]\nturns = 3\n");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     let ca = ca.display().to_string();
@@ -126,6 +144,7 @@ fn proxy_and_roots_of_the_shell_are_written_once_and_a_password_is_not_shown() {
         ("SSL_CERT_FILE", ca.as_str()),
     ];
     let ran = import(folder.path(), &[], &shell);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr);
     let written = format!(
         "ca_file = \"{ca}\"\nno_proxy = \"localhost,.corp.example\"\nproxy = \"http://ada:FAKE@proxy:3128\"\n\
          # mine\nlog = \"debug\"\n[limits]\nturns = 3\n"
@@ -155,6 +174,7 @@ fn what_config_toml_says_stays_where_that_is_asked_for_and_what_cannot_be_used_i
     write(&file, "proxy = \"http://mine:1\"\n");
     let shell = [("HTTPS_PROXY", "http://theirs:2"), ("SSL_CERT_FILE", "/nonexistent/stale.pem")];
     let kept = import(folder.path(), &["--keep"], &shell);
+    assert_eq!(kept.code(), 0, "an installation goes on: {}", kept.stderr);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "proxy = \"http://mine:1\"\n");
     assert_eq!(kept.stdout, "");
     assert!(

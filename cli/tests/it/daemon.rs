@@ -1,9 +1,12 @@
 //! `daemon run`, `start`, `stop`, `status`.
 
+use std::process::Stdio;
 use std::sync::mpsc;
 
 use codex_oauth_proto::lock::FileLock;
 use codex_oauth_proto::{BUILD, ErrorCode, Retry, WireError};
+use codex_oauth_rig::{Rig, Shim, binary, eventually};
+use fake_openai::Effect;
 use serde_json::json;
 
 use crate::rig::{PATIENCE, Place, Running, refusal, replies, script};
@@ -101,6 +104,34 @@ fn stop_waits_for_a_daemon_that_is_stopping_already() {
     let ran = place.run(&["daemon", "stop"]);
     assert_eq!((ran.code(), ran.stdout.as_str(), ran.stderr.as_str()), (0, "daemon stopped\n", ""));
     daemon.done();
+}
+
+#[test]
+fn stop_waits_for_a_daemon_that_nobody_reaches_any_more_and_that_still_finishes_an_answer() {
+    let rig = Rig::new();
+    let _daemon = rig.signed_in();
+    rig.fake.next(fake_openai::Endpoint::Responses, Effect::hold_after(2, "answer"));
+    let mut shim = Shim::initialized(&rig.home);
+    shim.call(&json!(1), "codex_query", &json!({"prompt": "hello"}));
+    rig.fake.wait_for_request(fake_openai::Endpoint::Responses, 1).unwrap();
+    let start = || {
+        let mut stop = rig.home.command(&binary("codex-oauth"));
+        stop.args(["daemon", "stop"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::start(&mut stop)
+    };
+    let first = start();
+    eventually("it has handed over", || !rig.home.endpoint().socket().exists());
+    let shown =
+        crate::doctor::run(rig.home.command(&binary("codex-oauth")).args(["daemon", "status"])).stdout;
+    assert!(shown.contains("one that was told to end still finishes answers (pid "), "{shown}");
+    let second = start();
+    rig.fake.release("answer");
+    for stop in [first, second] {
+        let ran = stop.finish();
+        assert_eq!((ran.code(), ran.stdout.as_str()), (0, "daemon stopped\n"), "{}", ran.stderr);
+    }
+    let third = start().finish();
+    assert_eq!((third.code(), third.stdout.as_str()), (0, "no daemon was running\n"));
 }
 
 #[test]

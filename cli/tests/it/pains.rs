@@ -35,8 +35,10 @@ table! {
     7 turns an_account_that_does_not_exist
     8 turns a_stream_that_breaks_off
     9 network a_proxy_that_is_gone
+    9 network a_shell_with_another_proxy
     9 network an_authority_that_nobody_here_trusts
     10 network a_block_page_of_cloudflare
+    10 network a_block_page_in_front_of_the_issuer
     12 turns a_parameter_that_the_backend_refuses
     13 login ports_that_another_program_has
     14 turns a_client_that_stops_waiting
@@ -52,8 +54,13 @@ table! {
     23 machine a_disk_that_is_too_full_to_keep_answers
     23 machine a_home_that_is_read_only
     25 login a_login_of_another_machine
+    25 login a_login_that_cannot_be_renewed_any_more
     25 machine another_credential_store
     0 machine a_file_in_the_place_of_the_socket
+    0 machine a_stranger_that_listens_at_the_socket
+    0 machine a_runtime_folder_that_others_may_enter
+    0 machine a_runtime_folder_of_somebody_else
+    0 network an_address_at_which_nobody_listens
     0 network a_clock_that_is_wrong
     0 machine an_older_daemon
     0 machine two_installations

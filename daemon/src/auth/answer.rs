@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::issuer::IssuerError;
-use crate::network::EdgeBlock;
 use crate::secret::Secret;
 
 /// Codes after which a refresh token is of no use any more.
@@ -67,13 +66,13 @@ fn code(json: &Value, secrets: &[&Secret]) -> Option<String> {
     Some(tidy(&scrub(code, secrets), MAX_CODE_CHARS).to_lowercase()).filter(|code| !code.is_empty())
 }
 
-/// `error_description`, else `error.message`, else `error` or `error.code`, else the raw body.
+/// `error_description`, else `error.message`, else `error` or `error.code`, else `detail`, else the raw body.
 fn message(json: &Value, body: &[u8], secrets: &[&Secret]) -> String {
     let error = &json["error"];
-    let texts = [&json["error_description"], &error["message"], error, &error["code"]];
+    let texts = [&json["error_description"], &error["message"], error, &error["code"], &json["detail"]];
     let named = texts.into_iter().filter_map(Value::as_str).find(|text| !text.trim().is_empty());
-    if let Some(block) = EdgeBlock::of_page(false, body) {
-        return block.to_string();
+    if body.trim_ascii_start().starts_with(b"<") {
+        return "a web page in place of an answer".to_owned();
     }
     let raw = String::from_utf8_lossy(body);
     let text = tidy(&scrub(named.unwrap_or(&raw), secrets), MAX_MESSAGE_CHARS);
@@ -133,7 +132,9 @@ mod tests {
             (r#"{"error":{"message":"m","code":"c"}}"#, "m"),
             (r#"{"error":"e"}"#, "e"),
             (r#"{"error":{"code":"c"}}"#, "c"),
-            (r#"{"detail":"x"}"#, r#"{"detail":"x"}"#),
+            (r#"{"detail":"x"}"#, "x"),
+            (r#"{"other":"x"}"#, r#"{"other":"x"}"#),
+            (" <html><body>x", "a web page in place of an answer"),
             ("  plain \n text ", "plain text"),
             ("", "empty answer"),
         ] {

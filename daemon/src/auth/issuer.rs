@@ -17,7 +17,7 @@ use super::refresh::Refusal;
 use super::{AuthConfig, form};
 use crate::debug::http::Exchange;
 use crate::limits::Limits;
-use crate::network::{ClientError, Fault};
+use crate::network::{Cause, ClientError, EdgeBlock, Fault};
 use crate::secret::Secret;
 
 mod device;
@@ -40,13 +40,24 @@ pub enum IssuerError {
     Connect(#[source] Fault),
     /// The connection broke, or the time was over, after the request may have been sent.
     #[error("could not get the issuer's whole answer")]
-    Broken(#[source] reqwest::Error),
+    Broken(#[source] Cause),
     /// A daemon before this one sent the request, and ended before it wrote the answer down.
     #[error("could not learn the issuer's answer: the daemon ended during a refresh")]
     Interrupted,
     /// The answer is longer than any token answer.
     #[error("could not read the issuer's answer: it is longer than {MAX_ANSWER_BYTES} bytes")]
     TooLong,
+    /// What stands in front of the issuer lets nobody through; the issuer itself was not asked.
+    #[error("could not ask the issuer (HTTP {status})")]
+    Blocked {
+        /// HTTP status.
+        status: u16,
+        /// As it was named.
+        retry_after: Option<Duration>,
+        /// Why.
+        #[source]
+        block: EdgeBlock,
+    },
     /// An HTTP status other than success.
     #[error("could not get tokens: the issuer answered {status}: {message}")]
     Status {
@@ -68,7 +79,10 @@ pub enum IssuerError {
 impl IssuerError {
     /// Whether the same question may be answered later: nothing that the issuer decided.
     pub(super) const fn may_pass(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Broken(_) | Self::Status { status: 500.., .. })
+        matches!(
+            self,
+            Self::Connect(_) | Self::Broken(_) | Self::Blocked { .. } | Self::Status { status: 500.., .. }
+        )
     }
 }
 
@@ -167,6 +181,9 @@ impl Issuer {
             Err(error @ (IssuerError::Client(_) | IssuerError::Connect(_))) => {
                 return Err(RefreshError::Transient(error, None));
             }
+            Err(error @ IssuerError::Blocked { retry_after, .. }) => {
+                return Err(RefreshError::Transient(error, retry_after));
+            }
             Err(error) => return Err(RefreshError::Unknown(error)),
         };
         match answer::judge(answer.status.as_u16(), &answer.body, &[token]) {
@@ -261,7 +278,7 @@ impl Issuer {
         let broken = |error: reqwest::Error| match error {
             error if error.is_builder() => IssuerError::Client(ClientError::Client(error)),
             error if error.is_connect() => IssuerError::Connect(network.fault(error)),
-            error => IssuerError::Broken(error),
+            error => IssuerError::Broken(Cause::of(&error)),
         };
         let request = request(&client).build().map_err(broken)?;
         let exchange = Exchange::begins(&request);
@@ -283,10 +300,17 @@ impl Issuer {
                 Ok(None) => break,
                 // Of a refusal the status says enough; of a success the tokens are missing.
                 Err(_) if !status.is_success() => break,
-                Err(error) => return Err(IssuerError::Broken(error)),
+                Err(error) => return Err(IssuerError::Broken(Cause::of(&error))),
             }
         }
-        Ok(Answer { status, retry_after, body })
+        let block = match status.as_u16() {
+            403 | 429 | 503 => EdgeBlock::recognise(response.headers(), &body),
+            _ => None,
+        };
+        match block {
+            Some(block) => Err(IssuerError::Blocked { status: status.as_u16(), retry_after, block }),
+            None => Ok(Answer { status, retry_after, body }),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct InFile {
     pub(super) ca_file: Option<PathBuf>,
 }
 
-/// Takes all of it.
+/// Takes all of it, after the addresses of issuer and backend.
 pub(super) fn take(take: &mut Settings<'_>, file: InFile) -> Result<NetworkSettings, ConfigError> {
     let key = Key::new("proxy", "CODEX_OAUTH_PROXY");
     let proxy = take.first_of(key, file.proxy, &PROXY_VARIABLES).filter(|found| !found.text.is_empty());
@@ -60,6 +60,7 @@ pub(super) fn take(take: &mut Settings<'_>, file: InFile) -> Result<NetworkSetti
         no_proxy,
         ca_file: ca_file.transpose()?,
         ca_key: take.in_file("ca_file"),
+        addresses: ["issuer_url", "backend_url"].iter().filter_map(|name| take.named_address(name)).collect(),
     })
 }
 

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use codex_oauth_proto::api::config::{Setting, Source};
 use codex_oauth_proto::env::Env;
+use reqwest::Url;
 use serde_json::Value;
 
 use super::network::Found;
 use super::{ConfigError, values};
 use crate::limits::Limits;
+use crate::network::Chosen;
 
 /// How a setting is called.
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +139,17 @@ impl<'a> Settings<'a> {
     /// Who said it: the variable, or the key and its file.
     pub(super) fn chooser(&self, key: Key, found: &Found) -> String {
         found.variable.map_or_else(|| self.in_file(key.name), str::to_owned)
+    }
+
+    /// An address that was taken, unless it is the default one.
+    pub(super) fn named_address(&self, name: &str) -> Option<Chosen<Url>> {
+        let setting = self.taken.iter().find(|setting| setting.name == name)?;
+        let by = match setting.source {
+            Source::Default | Source::Unknown => return None,
+            Source::File => self.in_file(name),
+            Source::Environment => setting.variable.clone()?,
+        };
+        Some(Chosen { value: setting.value.as_str()?.parse().ok()?, by })
     }
 
     /// A key of `config.toml`, with its path.

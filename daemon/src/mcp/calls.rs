@@ -146,6 +146,7 @@ mod tests {
             auth_file: String::new(),
             env: std::collections::BTreeMap::new(),
             proxy: None,
+            no_proxy: None,
             ca_file: None,
         }
     }

@@ -1,6 +1,6 @@
 //! What a session's environment says about the network, held against what is in force. A session is told, never obeyed.
 
-use codex_oauth_proto::claim::Claim;
+use codex_oauth_proto::claim::{Claim, exceptions};
 use codex_oauth_proto::hello::Hello;
 
 use super::NetworkSettings;
@@ -8,6 +8,10 @@ use crate::session::printable;
 
 /// How a person puts the variables of a shell into force.
 const NEXT: &str = "`codex-oauth config import` puts this shell's into config.toml";
+
+/// Of a proxy that no daemon can use.
+const UNSUPPORTED: &str =
+    "supported are http:// and https:// proxies: name one in CODEX_OAUTH_PROXY or config.toml";
 
 /// Where distributions keep the system's own roots, which is what is trusted anyway: Debian, Fedora, openSUSE, Alpine and macOS.
 const SYSTEM_BUNDLES: [&str; 5] = [
@@ -21,8 +25,29 @@ const SYSTEM_BUNDLES: [&str; 5] = [
 /// What the person of this session should know; nothing when the session expects what there is, or says nothing.
 pub(crate) fn warnings(settings: &NetworkSettings, hello: &Hello) -> Vec<String> {
     let proxy = hello.proxy.as_deref().and_then(|claim| proxy(settings, claim));
+    // Exceptions from another proxy, or from none, are of no interest yet.
+    let exceptions = hello.no_proxy.as_deref().filter(|_| proxy.is_none() && settings.proxy.is_some());
+    let exceptions = exceptions.and_then(|claim| no_proxy(settings, claim));
     let roots = hello.ca_file.as_deref().and_then(|claim| ca_file(settings, claim));
-    proxy.into_iter().chain(roots).collect()
+    proxy.into_iter().chain(exceptions).chain(roots).collect()
+}
+
+/// Both go through the same proxy.
+fn no_proxy(settings: &NetworkSettings, claim: &Claim) -> Option<String> {
+    let ours = settings.no_proxy.as_ref();
+    let list = ours.map_or_else(String::new, |ours| exceptions(&ours.value));
+    if list == claim.value {
+        return None;
+    }
+    let how = ours.filter(|_| !list.is_empty()).map_or_else(
+        || "excepts no host from its proxy".to_owned(),
+        |ours| format!("excepts `{list}` from its proxy ({})", ours.by),
+    );
+    Some(format!(
+        "the daemon {how}, not `{}` ({}); {NEXT}",
+        printable(&claim.value),
+        printable(&claim.variable)
+    ))
 }
 
 fn proxy(settings: &NetworkSettings, claim: &Claim) -> Option<String> {
@@ -32,8 +57,10 @@ fn proxy(settings: &NetworkSettings, claim: &Claim) -> Option<String> {
     }
     let how =
         ours.map_or_else(|| "connects without a proxy".to_owned(), |ours| format!("goes through {ours}"));
+    // Only what no daemon could use is claimed with its scheme.
+    let next = if claim.value.contains("://") { UNSUPPORTED } else { NEXT };
     Some(format!(
-        "the daemon {how}, not through `{}` ({}); {NEXT}",
+        "the daemon {how}, not through `{}` ({}); {next}",
         printable(&claim.value),
         printable(&claim.variable)
     ))

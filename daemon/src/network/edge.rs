@@ -39,8 +39,8 @@ impl EdgeBlock {
         Self::of_page(is_html, body)
     }
 
-    /// As a page alone shows it, where headers are not at hand.
-    pub fn of_page(is_html: bool, body: &[u8]) -> Option<Self> {
+    /// As a page shows it.
+    fn of_page(is_html: bool, body: &[u8]) -> Option<Self> {
         const CHALLENGES: [&str; 4] = ["<title>just a moment", "cf-chl", "challenge-platform", "cf_chl_opt"];
         if !is_html && !body.trim_ascii_start().starts_with(b"<") {
             return None;
@@ -103,6 +103,8 @@ impl fmt::Display for EdgeBlock {
         }
     }
 }
+
+impl std::error::Error for EdgeBlock {}
 
 /// The number of a page's error: `<span class="cf-error-code">1020</span>`, `Error 1020`, `error code: 1020`.
 fn number(page: &str) -> Option<u16> {

@@ -21,6 +21,8 @@ pub enum Fault {
     Dns {
         /// The server.
         host: String,
+        /// Who named it, where it is not OpenAI's.
+        chooser: Option<String>,
         /// Why.
         #[source]
         source: Cause,
@@ -70,15 +72,35 @@ pub enum Fault {
         /// Where a file of roots is configured.
         key: String,
     },
-    /// Anything else, as the HTTP client says it.
+    /// Nobody listens there, or what does speaks something else.
+    #[error("could not reach `{server}`{}", through(proxy.as_deref()))]
+    Unreachable {
+        /// Host and port.
+        server: String,
+        /// What is on the way.
+        proxy: Option<Box<Chosen<ProxyAddress>>>,
+        /// Who named the server, where it is not OpenAI's.
+        chooser: Option<String>,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+    /// An error that names no server, as the HTTP client says it.
     #[error(transparent)]
     Other(BoxError),
 }
 
-/// The last of a chain of errors, which says what the system said.
+/// The last of a chain of errors, which says what the system said; those before it only name layers of the HTTP client.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Cause(String);
+
+impl Cause {
+    /// The cause of `error`.
+    pub fn of(error: &(dyn StdError + 'static)) -> Self {
+        Self(chain(error).last().map(ToString::to_string).unwrap_or_default())
+    }
+}
 
 impl Fault {
     /// What to do about it; `None` when looking at the network is all that can be said.
@@ -93,7 +115,10 @@ impl Fault {
                 Problem::UnknownIssuer => Some(NextStep::Reconfigure { name: key.clone() }),
                 _ => None,
             },
-            Self::Dns { .. } | Self::Other(_) => None,
+            Self::Dns { chooser, .. } | Self::Unreachable { chooser, .. } => {
+                chooser.clone().map(|name| NextStep::CheckAddress { name })
+            }
+            Self::Other(_) => None,
         }
     }
 
@@ -108,7 +133,7 @@ impl Fault {
 
     /// No answer from the proxy itself.
     pub(super) fn unreachable(proxy: &Chosen<ProxyAddress>, error: &(dyn StdError + 'static)) -> Self {
-        Self::ProxyUnreachable { proxy: Box::new(proxy.clone()), source: deepest(error) }
+        Self::ProxyUnreachable { proxy: Box::new(proxy.clone()), source: Cause::of(error) }
     }
 
     /// The fault in a chain of errors, if one is its cause.
@@ -123,11 +148,17 @@ impl Network {
         let url = error.url().cloned();
         let error = error.without_url();
         let Some(url) = url else { return Fault::Other(Box::new(error)) };
-        self.explain(&url, error.is_dns(), error.is_timeout(), Box::new(error))
+        self.explain(&url, error.is_dns(), error.is_timeout(), &error)
     }
 
     /// The same for any error on the way to `url`.
-    pub(super) fn explain(&self, url: &Url, is_dns: bool, is_timeout: bool, error: BoxError) -> Fault {
+    pub(super) fn explain(
+        &self,
+        url: &Url,
+        is_dns: bool,
+        is_timeout: bool,
+        error: &(dyn StdError + 'static),
+    ) -> Fault {
         /// As hyper-util prints these; a test against a real proxy holds it to that.
         const LOGIN: &str = "tunnel error: proxy authorization required";
         const NOT_REACHED: &str = "tunnel error: failed to create underlying connection";
@@ -137,20 +168,33 @@ impl Network {
             Route::Proxy(proxy) => Some(Box::new(proxy.clone())),
             Route::Direct(_) => None,
         };
-        if let Some(bad) = chain(error.as_ref()).find_map(certificate) {
+        if let Some(bad) = chain(error).find_map(certificate) {
             return self.bad_certificate(bad, proxy);
         }
-        let says = |text: &str| chain(error.as_ref()).any(|cause| cause.to_string().starts_with(text));
+        let chooser = self.chooser(url);
+        let says = |text: &str| chain(error).any(|cause| cause.to_string().starts_with(text));
         match proxy {
             Some(proxy) if says(LOGIN) => Fault::ProxyLogin { proxy },
             Some(proxy) if says(NOT_REACHED) || is_dns => {
-                Fault::ProxyUnreachable { proxy, source: deepest(error.as_ref()) }
+                Fault::ProxyUnreachable { proxy, source: Cause::of(error) }
             }
             Some(proxy) if says(TUNNEL) => Fault::ProxyRefused { proxy, host, status: None },
             Some(proxy) if is_timeout => Fault::ProxySilent { proxy, host },
-            None if is_dns => Fault::Dns { host, source: deepest(error.as_ref()) },
-            _ => Fault::Other(error),
+            None if is_dns => Fault::Dns { host, chooser, source: Cause::of(error) },
+            proxy => {
+                let port = url.port_or_known_default().unwrap_or_default();
+                let in_time = || Cause("it does not answer in time".to_owned());
+                let source = if is_timeout { in_time() } else { Cause::of(error) };
+                Fault::Unreachable { server: format!("{host}:{port}"), proxy, chooser, source }
+            }
         }
+    }
+
+    /// Who named the server in place of OpenAI's.
+    fn chooser(&self, url: &Url) -> Option<String> {
+        let named = self.settings().addresses.iter();
+        let mut named = named.filter(|named| named.value.origin() == url.origin());
+        named.next().map(|named| named.by.clone())
     }
 
     fn bad_certificate(&self, bad: BadCertificate, proxy: Option<Box<Chosen<ProxyAddress>>>) -> Fault {
@@ -167,10 +211,6 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
     })
 }
 
-fn deepest(error: &(dyn StdError + 'static)) -> Cause {
-    Cause(chain(error).last().map(ToString::to_string).unwrap_or_default())
-}
-
 /// What our own verifier said of a certificate.
 fn certificate(error: &(dyn StdError + 'static)) -> Option<BadCertificate> {
     match error.downcast_ref::<rustls::Error>()? {
@@ -183,6 +223,10 @@ fn certificate(error: &(dyn StdError + 'static)) -> Option<BadCertificate> {
 
 fn in_parens(status: Option<u16>) -> String {
     status.map_or_else(String::new, |status| format!(" (HTTP {status})"))
+}
+
+fn through(proxy: Option<&Chosen<ProxyAddress>>) -> String {
+    proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"))
 }
 
 fn via(proxy: Option<&Chosen<ProxyAddress>>) -> String {

@@ -104,7 +104,7 @@ impl Walk<'_> {
         let port = to.port_or_known_default().unwrap_or(443);
         let unreached = |error: io::Error, is_dns| match proxy {
             Some(proxy) => Fault::unreachable(proxy, &error),
-            None => self.network.explain(self.url, is_dns, false, Box::new(error)),
+            None => self.network.explain(self.url, is_dns, false, &error),
         };
         let began = Instant::now();
         let found = timeout_at(self.deadline, tokio::net::lookup_host((host.as_str(), port))).await;
@@ -129,7 +129,7 @@ impl Walk<'_> {
         let detail = at.or_else(|| addresses.first().copied()).map(|at| at.to_string());
         let unreached = |error: io::Error| match proxy {
             Some(proxy) => Fault::unreachable(proxy, &error),
-            None => self.network.explain(self.url, false, false, Box::new(error)),
+            None => self.network.explain(self.url, false, false, &error),
         };
         let outcome = connected.map_err(unreached);
         self.stages.push(Stage { name: StepName::Connect, took: began.elapsed(), detail });
@@ -144,10 +144,9 @@ impl Walk<'_> {
         let outcome = timeout_at(self.deadline, async {
             if at.scheme() == "https" {
                 let config = tls::config(&self.network.inner.roots, &tls::HTTP_1);
-                wire = encrypt(wire, &at, config).await.map_err(|error| {
-                    let error: Box<dyn std::error::Error + Send + Sync> = Box::new(error);
-                    self.network.explain(self.url, false, false, error)
-                })?;
+                wire = encrypt(wire, &at, config)
+                    .await
+                    .map_err(|error| self.network.explain(self.url, false, false, &error))?;
             }
             let status = connect_on(&mut wire, self.url, &proxy.value)
                 .await
@@ -179,7 +178,7 @@ impl Walk<'_> {
         let outcome = timeout_at(self.deadline, handshake(wire, self.url, config)).await;
         let outcome = outcome.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let took = began.elapsed();
-        let outcome = outcome.map_err(|error| self.network.explain(self.url, false, false, Box::new(error)));
+        let outcome = outcome.map_err(|error| self.network.explain(self.url, false, false, &error));
         let (issuer, detail) = match &outcome {
             Ok(stream) => {
                 let (_, session) = stream.get_ref();
@@ -202,7 +201,7 @@ impl Walk<'_> {
         let outcome = outcome.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
         let detail = outcome.as_ref().ok().map(|answer| format!("HTTP {}", answer.status.as_u16()));
         self.stages.push(Stage { name: StepName::Http, took: began.elapsed(), detail });
-        outcome.map_err(|error| self.network.explain(self.url, false, false, error))
+        outcome.map_err(|error| self.network.explain(self.url, false, false, error.as_ref()))
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use codex_oauth_proto::WireError;
 use codex_oauth_proto::api::account::{
     Account, CheckResult, Credits, HistoryEntry, HistoryResult, LoginStatus, LogoutResult, Probe, RateLimit,
     RateLimitWindow, RateLimitsResult, ReadResult,
 };
+use codex_oauth_proto::{NextStep, WireError};
 use tokio::time::Instant;
 
 use super::turn::millis;
-use super::{CodexService, Inner};
-use crate::auth::{AuthError, AuthState, AuthStatus, Entry, LogoutReport, Revocation, TokenManager, Wanted};
+use super::{CodexService, Inner, rescue};
+use crate::auth::{
+    AuthError, AuthState, AuthStatus, Entry, LogoutReport, NotRefreshable, Revocation, TokenManager, Wanted,
+};
 use crate::upstream::{self, ErrorKind};
 
 /// Whether `account/read` also tries the login.
@@ -51,6 +53,7 @@ impl CodexService {
             expires_at: status.expires_at.map(unix),
             can_refresh: status.has_refresh_token && status.not_refreshable.is_none(),
             note: note(&status),
+            next_step: next_step(&status),
             credential_file: status.file.display().to_string(),
             pending_login,
             probe,
@@ -221,6 +224,20 @@ fn note(status: &AuthStatus) -> Option<String> {
         (AuthState::Unreadable(error), _) => Some(codex_oauth_proto::connect::with_causes(error.as_ref())),
         (_, Some(why)) => Some(format!("the login cannot be renewed: {why}")),
         (_, None) => None,
+    }
+}
+
+/// What to do about the login; `None`: nothing, or what the note says happens by itself.
+fn next_step(status: &AuthStatus) -> Option<NextStep> {
+    let borrowed = status.not_refreshable == Some(NotRefreshable::Borrowed);
+    match &status.state {
+        AuthState::Unreadable(error) => Some(rescue::file_step(error)),
+        AuthState::Expired if borrowed => Some(NextStep::UseCodexCli),
+        AuthState::NotAuthenticated | AuthState::Expired | AuthState::Elsewhere(_) => Some(NextStep::Login),
+        AuthState::Authenticated | AuthState::NeedsRefresh => {
+            let ends = status.not_refreshable.is_some() && !borrowed;
+            ends.then_some(NextStep::Login)
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 
 use super::summary;
 use crate::auth::{AuthError, Evidence, LoginError, NotRefreshable, PasteError, StoreError};
-use crate::network::Fault;
+use crate::fsx::ReadError;
+use crate::network::{EdgeBlock, Fault};
 use crate::upstream::{self, ErrorKind, Facts, UpstreamError};
 
 impl AuthError {
@@ -48,8 +49,7 @@ impl AuthError {
                 WireError::upstream(Code::AuthUnavailable, Retry::After { seconds }, message)
                     .next(step_of(self).unwrap_or(NextStep::RetryIn { seconds }))
             }
-            Self::Store(error) => daemon(Code::CredentialFile, Retry::Never, message)
-                .next(NextStep::FixFile { path: path_of(error) }),
+            Self::Store(error) => daemon(Code::CredentialFile, Retry::Never, message).next(file_step(error)),
             Self::NotSaved { retry_at, source } => {
                 let seconds = seconds_until(*retry_at);
                 daemon(Code::CredentialFile, Retry::After { seconds }, message)
@@ -77,6 +77,10 @@ impl AuthError {
 
 /// What to do about the way to the server, where that is what is wrong.
 fn step_of(error: &(dyn Error + 'static)) -> Option<NextStep> {
+    let mut chain = std::iter::successors(Some(error), |error| (*error).source());
+    if chain.any(<dyn Error + 'static>::is::<EdgeBlock>) {
+        return Some(NextStep::OtherNetwork);
+    }
     Fault::of(error)?.next_step()
 }
 
@@ -119,13 +123,18 @@ impl LoginError {
     pub(super) fn to_wire(&self) -> WireError {
         let message = with_causes(self);
         match self {
-            Self::Store(error) => WireError::daemon(ErrorCode::CredentialFile, Retry::Never, message)
-                .next(NextStep::FixFile { path: path_of(error) }),
+            Self::Store(error) => {
+                WireError::daemon(ErrorCode::CredentialFile, Retry::Never, message).next(file_step(error))
+            }
             Self::Workspace { .. } => {
                 WireError::daemon(ErrorCode::AccountMismatch, Retry::Safe, message).next(NextStep::Login)
             }
-            _ => WireError::upstream(ErrorCode::LoginFailed, Retry::Safe, message)
-                .next(step_of(self).unwrap_or(NextStep::Login)),
+            _ => {
+                // To sign in again leads nowhere while there is no way to the issuer.
+                let unreached = Fault::of(self).map(|_| NextStep::CheckNetwork);
+                let step = step_of(self).or(unreached).unwrap_or(NextStep::Login);
+                WireError::upstream(ErrorCode::LoginFailed, Retry::Safe, message).next(step)
+            }
         }
     }
 }
@@ -297,6 +306,16 @@ fn facts(facts: &Facts, message: &str) -> String {
     known.extend(facts.request_id.as_ref().map(|id| format!("request id {id}")));
     known.extend(facts.cf_ray.as_ref().map(|ray| format!("cf-ray {ray}")));
     if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) }
+}
+
+/// A login takes the place of what cannot be understood, and keeps it beside the file; what cannot be read at all is in its way too.
+pub(super) fn file_step(error: &StoreError) -> NextStep {
+    match error {
+        StoreError::Unreadable { source: ReadError::Parse(_), .. } | StoreError::BadRecord { .. } => {
+            NextStep::Login
+        }
+        error => NextStep::FixFile { path: path_of(error) },
+    }
 }
 
 fn path_of(error: &StoreError) -> String {

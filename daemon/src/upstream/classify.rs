@@ -147,7 +147,7 @@ fn by_status(status: StatusCode, headers: &HeaderMap, body: &[u8], failure: &Fai
             (ErrorKind::InstructionsRequired, Retry::Never)
         }
         400 if is_model_refusal(&message) => (ErrorKind::ModelNotSupported { message }, Retry::Never),
-        400 => (ErrorKind::BadRequest { message: verbatim(body).unwrap_or(message) }, Retry::Never),
+        400 => (ErrorKind::BadRequest { message }, Retry::Never),
         403 => (ErrorKind::Forbidden { message }, Retry::Never),
         404 => (ErrorKind::NotFound { message }, Retry::Never),
         413 => (ErrorKind::PayloadTooLarge, Retry::Never),
@@ -225,15 +225,6 @@ fn plain_message(status: StatusCode, body: &[u8]) -> String {
         return fallback;
     }
     sample(body).map_or(fallback, |text| format!("HTTP {}: {text}", status.as_u16()))
-}
-
-/// A 400 is shown as it came (WIRE §9.1): the name of the refused parameter is in it.
-fn verbatim(body: &[u8]) -> Option<String> {
-    let json: Value = serde_json::from_slice(body).ok()?;
-    match Failure::from_json(&json)?.message {
-        Some(message) => Some(message),
-        None => Some(clip(&json.to_string(), MAX_MESSAGE_CHARS)),
-    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ fn a_runtime_folder_that_others_may_enter_is_refused_with_its_mode() {
     for mode in 0o701..=0o777 {
         chmod(&dir, mode);
         let named = format!("`{}`: its mode is {mode:04o}", dir.display());
-        Told::by(&mut shim).names("a session", &[&named, "chmod 700", "CODEX_OAUTH_RUNTIME_DIR"]);
+        Told::by(&mut shim).names("a session", &[&named, "others may enter", "codex-doctor fix"]);
     }
     for mode in [0o701, 0o710, 0o755, 0o777, 0o1777] {
         chmod(&dir, mode);

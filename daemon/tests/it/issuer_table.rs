@@ -30,7 +30,7 @@ fn each_answer_of_the_issuer_is_told_apart_and_none_is_asked_twice_in_vain() {
         ("401 other", Effect::refresh_unauthorized("some_other_code"), "Token expired", "sign in"),
         ("500", Effect::internal_error(), "500", "try again in"),
         ("429", Effect::too_many_requests(None), "429", "try again in"),
-        ("403 HTML", Effect::cloudflare_blocked(), "403", "try again in"),
+        ("403 HTML", Effect::cloudflare_blocked(), "403", "try from another network"),
         ("no access_token", Effect::without(&["access_token"]), "access_token", "try again in"),
         ("no answer", Effect::lose_answer(), "could not learn whether", "try again in"),
     ];

@@ -99,7 +99,7 @@ fn a_torn_or_corrupt_file_is_neither_a_logout_nor_overwritten() {
         put(&rig, broken);
         let text = failure(&mut mcp(&rig.home), "p");
         let path = rig.home.auth_file().display().to_string();
-        assert!(text.contains(&path) && text.contains("next: repair or move away"), "{text}");
+        assert!(text.contains(&path) && text.contains("next: run /codex-oauth:codex-config"), "{text}");
         assert!(!text.contains("Not authenticated"), "{text}");
         let refused = rig.api().call::<account::Logout>(&account::OfAccount::default()).unwrap_err();
         assert!(refused.message.contains(&path), "{}", refused.message);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Empty, method};
-use crate::WireError;
+use crate::{NextStep, WireError};
 
 method! {
     /// Who is signed in. Costs nothing unless `probe` is asked for.
@@ -102,6 +102,9 @@ pub struct ReadResult {
     pub can_refresh: bool,
     /// What to know about the login, such as why it cannot be renewed.
     pub note: Option<String>,
+    /// What to do about it; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<NextStep>,
     /// Where the login is kept.
     pub credential_file: String,
     /// A login that is under way.

@@ -54,6 +54,7 @@ pub fn entry(code: ErrorCode) -> Entry {
     use Retry::{Never, Safe, Unknown};
     const LATER: Retry = Retry::After { seconds: 30 };
     let file = || Step::FixFile { path: "~/.claude/auth.json".to_owned() };
+    let address = |of: &str| Step::CheckAddress { name: format!("CODEX_OAUTH_{of}_URL") };
     let setting = |name: &str| Step::FixConfiguration { name: name.to_owned() };
     let entry = |meaning, origin, retries: &'static [Retry], message: &str, step, otherwise| Entry {
         meaning,
@@ -108,7 +109,10 @@ pub fn entry(code: ErrorCode) -> Entry {
             &[Never, Safe, LATER],
             "could not get an access token: the credential file `~/.claude/auth.json` keeps changing",
             Some(file()),
-            Vec::new(),
+            vec![(
+                "what is in it cannot be understood: a login keeps it beside, as `auth.json.unreadable-…`",
+                Step::Login,
+            )],
         ),
         Code::OtherCredentialStore => entry(
             "The running daemon keeps the login in another file than this program expects.",
@@ -128,6 +132,9 @@ pub fn entry(code: ErrorCode) -> Entry {
             vec![
                 ("a proxy or a CA stands in the way", Step::Reconfigure { name: "HTTPS_PROXY".to_owned() }),
                 ("this machine's clock is wrong", Step::SetClock),
+                ("Cloudflare keeps this network out", Step::OtherNetwork),
+                ("another address than OpenAI's is configured, and nothing answers there", address("ISSUER")),
+                ("the issuer cannot be reached", Step::CheckNetwork),
             ],
         ),
         Code::AuthUnavailable => entry(
@@ -140,6 +147,8 @@ pub fn entry(code: ErrorCode) -> Entry {
                 ("the daemon was about to end", Step::Retry),
                 ("a proxy or a CA stands in the way", Step::Reconfigure { name: "HTTPS_PROXY".to_owned() }),
                 ("this machine's clock is wrong", Step::SetClock),
+                ("Cloudflare keeps this network out", Step::OtherNetwork),
+                ("another address than OpenAI's is configured, and nothing answers there", address("ISSUER")),
                 ("the issuer cannot be reached", Step::CheckNetwork),
             ],
         ),
@@ -152,6 +161,10 @@ pub fn entry(code: ErrorCode) -> Entry {
             vec![
                 ("a proxy or a CA stands in the way", Step::Reconfigure { name: "HTTPS_PROXY".to_owned() }),
                 ("this machine's clock is wrong", Step::SetClock),
+                (
+                    "another address than OpenAI's is configured, and nothing answers there",
+                    address("BACKEND"),
+                ),
             ],
         ),
         Code::RateLimited => entry(
@@ -328,6 +341,8 @@ pub fn entry(code: ErrorCode) -> Entry {
                 ("`CODEX_OAUTH_NO_SPAWN=1` forbids to start one", Step::AllowSpawn),
                 ("its folder or its program is not what it should be", setting("CODEX_OAUTH_DAEMON")),
                 ("something else lies where its socket should", file()),
+                ("others may enter the folder of its socket", Step::Mend),
+                ("another program listens at its socket, or it hangs", Step::EndProcess { pid: 4711 }),
                 ("another start is under way, or the connection was lost", Step::Retry),
                 ("it is of another version", Step::Upgrade),
                 ("a service manager listens in its place", Step::UseService),
@@ -341,6 +356,7 @@ pub fn entry(code: ErrorCode) -> Entry {
             Some(setting("CODEX_OAUTH_BACKEND_URL")),
             vec![
                 ("the setting is in a file", Step::FixFile { path: "config.toml".to_owned() }),
+                ("others may enter a folder of ours", Step::Mend),
                 ("the system has no service manager for this user", Step::NoService),
             ],
         ),

@@ -140,13 +140,15 @@ fn window_text(window: &RateLimitWindow, now: u64) -> String {
     format!("{} {}{resets}", limits::length(window), limits::used(window))
 }
 
-fn next_step(account: &ReadResult) -> Option<NextStep> {
-    match account.status {
+/// What to do about the login, if anything; the daemon's own word first.
+pub fn next_step(account: &ReadResult) -> Option<NextStep> {
+    let failed = account.probe.as_ref().and_then(|probe| probe.error.as_ref());
+    let step = account.next_step.clone().or_else(|| failed?.next_step.clone());
+    // A daemon of an older build says none.
+    step.or_else(|| match account.status {
         LoginStatus::NotAuthenticated | LoginStatus::Expired => Some(NextStep::Login),
         LoginStatus::Unreadable => Some(NextStep::FixFile { path: account.credential_file.clone() }),
         LoginStatus::Unknown => Some(NextStep::Upgrade),
-        LoginStatus::Authenticated | LoginStatus::NeedsRefresh => {
-            account.probe.as_ref().and_then(|probe| probe.error.as_ref()?.next_step.clone())
-        }
-    }
+        LoginStatus::Authenticated | LoginStatus::NeedsRefresh => None,
+    })
 }

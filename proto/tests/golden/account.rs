@@ -71,6 +71,7 @@ pub(crate) fn all() -> Vec<Sample> {
         expires_at: Some(1_795_348_800),
         can_refresh: true,
         note: Some("the login cannot be renewed: it was copied from another machine".to_owned()),
+        next_step: Some(NextStep::Login),
         credential_file: "/home/ada/.claude/auth.json".to_owned(),
         pending_login: Some(pending.clone()),
         probe: Some(Probe {

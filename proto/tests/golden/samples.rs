@@ -93,6 +93,7 @@ fn openings() -> Vec<Sample> {
         auth_file: "/home/ada/.claude/auth.json".to_owned(),
         env: [("DISPLAY", ":0"), ("TZ", "Europe/Berlin")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
         proxy: claim("HTTPS_PROXY", "proxy.example.com:3128"),
+        no_proxy: claim("NO_PROXY", ".corp.example,10.0.0.0/8"),
         ca_file: claim("SSL_CERT_FILE", "/etc/ssl/corp.pem"),
     };
     let minimal = Hello {
@@ -101,6 +102,7 @@ fn openings() -> Vec<Sample> {
         resume: Vec::new(),
         env: [].into(),
         proxy: None,
+        no_proxy: None,
         ca_file: None,
         ..hello.clone()
     };

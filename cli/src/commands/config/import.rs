@@ -4,7 +4,9 @@
 //! they are; the file is its owner's alone, since a proxy's password may be in it, and no password is shown; doing it twice is
 //! doing it once.
 
-use std::fs::{self, File, OpenOptions};
+mod pem;
+
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -26,19 +28,29 @@ pub(crate) enum Present {
     IsReplaced,
 }
 
-/// Runs `config import`.
+/// What came of an import.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Imported {
+    /// The file is another one now.
+    pub(crate) changed: bool,
+    /// Something that this shell names cannot be used.
+    pub(crate) refused: bool,
+}
+
+/// Runs `config import`. What cannot be used is a failure, unless the command is a part of an installation (`--keep`).
 pub(crate) fn run(context: &mut Context, args: ImportNetworkArgs) -> Result<Exit, Failure> {
     let present = if args.keep { Present::Stays } else { Present::IsReplaced };
-    if import(context, present)? {
+    let Imported { changed, refused } = import(context, present)?;
+    if changed {
         context.output.line("next       codex-oauth daemon stop    (the next use reads it)")?;
     } else if !args.keep && claim::wanted(&context.env).is_empty() {
         context.output.line("unchanged  this shell names no proxy and no CA file")?;
     }
-    Ok(Exit::Success)
+    Ok(if refused && !args.keep { Exit::Failure } else { Exit::Success })
 }
 
-/// Writes what this shell names, and says it. False: the file is as it was.
-pub(crate) fn import(context: &mut Context, present: Present) -> Result<bool, Failure> {
+/// Writes what this shell names, and says it.
+pub(crate) fn import(context: &mut Context, present: Present) -> Result<Imported, Failure> {
     let folder = context.env.config_dir().map_err(|error| LaunchError::from(error).to_wire())?;
     let given = folder.join("config.toml");
     // A link, as into a folder of dotfiles, stays one.
@@ -49,8 +61,10 @@ pub(crate) fn import(context: &mut Context, present: Present) -> Result<bool, Fa
         Err(error) => return Err(failed("read", &path, &error).into()),
     };
     let mut text = before.clone();
+    let mut refused = false;
     for wanted in claim::wanted(&context.env) {
         if let Err(why) = usable(&wanted) {
+            refused = true;
             let Wanted { key, variable, .. } = &wanted;
             context.output.note(&format!("{variable} was not written as {key}: {why}"))?;
             continue;
@@ -79,11 +93,11 @@ pub(crate) fn import(context: &mut Context, present: Present) -> Result<bool, Fa
         }
     }
     if text == before {
-        return Ok(false);
+        return Ok(Imported { changed: false, refused });
     }
     write(&path, &text).map_err(|error| failed("write", &path, &error))?;
     context.output.line(&format!("wrote      {} (only you can read it)", path.display()))?;
-    Ok(true)
+    Ok(Imported { changed: true, refused })
 }
 
 /// Whether the daemon could use it.
@@ -96,14 +110,16 @@ fn usable(wanted: &Wanted) -> Result<(), String> {
         "proxy" => {
             let scheme = value.split_once("://").map_or("http", |(scheme, _)| scheme);
             let known = ["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme));
-            if known { Ok(()) } else { Err(format!("`{scheme}` proxies are not supported")) }
+            // The rest of it may hold a password.
+            let supported = "supported are http://host:port and https://host:port";
+            if known { Ok(()) } else { Err(format!("`{scheme}` proxies cannot be used; {supported}")) }
         }
         "ca_file" => {
             let path = Path::new(value);
             if path.is_relative() {
                 return Err(format!("`{value}` is not an absolute path"));
             }
-            File::open(path).map(drop).map_err(|error| format!("could not read `{value}`: {error}"))
+            pem::check(path)
         }
         _ => Ok(()),
     }

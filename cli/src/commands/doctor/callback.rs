@@ -17,8 +17,9 @@ pub(super) fn look(settings: Option<&Settings>, account: Option<&Account>) -> Fi
     if ports.is_empty() {
         return Finding::skip("the daemon did not say which ports it uses");
     }
-    if account.is_some_and(|account| account.pending_login.is_some()) {
-        return Finding::ok("a login waits for its browser");
+    let pending = account.and_then(|account| account.pending_login.as_ref());
+    if let Some(port) = pending.and_then(|login| login.redirect_port) {
+        return Finding::ok(format!("a login waits for its browser at {port}"));
     }
     let states: Vec<(u16, Option<String>)> = ports.iter().map(|port| (*port, taken(*port))).collect();
     let told: Vec<String> = states
@@ -34,7 +35,7 @@ pub(super) fn look(settings: Option<&Settings>, account: Option<&Account>) -> Fi
     let detail = format!("no port for the browser's way back: {}", told.join(", "));
     Finding::warn(
         detail,
-        "end that program, or sign in with `codex-oauth login --device`, which needs no port",
+        "end that program, or sign in without a port: `codex-oauth login --device`, or `--paste`",
     )
 }
 

@@ -69,10 +69,9 @@ pub(super) fn settings(env: &Env, client: &mut Client, settings: &mut Option<Rea
 pub(super) fn session(client: &Client) -> Finding {
     let warnings = client.welcome().warnings.iter();
     let findings = warnings.map(|warning| {
-        Finding::warn(
-            warning.clone(),
-            "put it into config.toml (`codex-oauth config` shows where), or unset it here",
-        )
+        let remedy =
+            "run `codex-oauth config import`, then `codex-oauth daemon stop`; or unset the variable here";
+        Finding::warn(warning.clone(), remedy)
     });
     Finding::worst(findings.collect(), "nothing in this shell differs from what the daemon uses")
 }

@@ -3,9 +3,9 @@
 use codex_oauth_proto::api::account::{
     History, HistoryEntry, LoginStatus, NamedAccount, OfAccount, Read, ReadParams, ReadResult,
 };
-use codex_oauth_proto::people::status::person;
+use codex_oauth_proto::people::status::{next_step, person};
 use codex_oauth_proto::people::words::{count, span, unix_now, until};
-use codex_oauth_proto::{Client, NextStep, Surface};
+use codex_oauth_proto::{Client, Surface};
 
 use super::report::Finding;
 use crate::exit::Exit;
@@ -26,34 +26,23 @@ pub(super) fn look(client: &mut Client, reachable: bool, account: &mut Option<Re
 }
 
 fn judge(read: &ReadResult, now: u64) -> Finding {
-    let step = |step: NextStep| step.render(Surface::Shell);
+    let step = || next_step(read).map_or_else(String::new, |step| step.render(Surface::Shell));
     let who = person(read.account.as_ref());
+    let why = read.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
     let login = match read.status {
         LoginStatus::NotAuthenticated => {
-            Finding::fail("nobody is signed in to Codex", step(NextStep::Login), Exit::SignedOut)
+            Finding::fail("nobody is signed in to Codex", step(), Exit::SignedOut)
         }
         LoginStatus::Expired => {
-            let why = read.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
-            Finding::fail(
-                format!("the login of {who} has ended{why}"),
-                step(NextStep::Login),
-                Exit::SignedOut,
-            )
+            Finding::fail(format!("the login of {who} has ended{why}"), step(), Exit::SignedOut)
         }
         LoginStatus::Unreadable => {
-            let why = read.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
-            let path = read.credential_file.clone();
-            Finding::fail(
-                format!("`{path}` cannot be read{why}"),
-                step(NextStep::FixFile { path }),
-                Exit::Failure,
-            )
+            let path = &read.credential_file;
+            Finding::fail(format!("the login in `{path}` cannot be used{why}"), step(), Exit::Failure)
         }
-        LoginStatus::Unknown => Finding::fail(
-            "the daemon names a state that this command does not know",
-            step(NextStep::Upgrade),
-            Exit::Failure,
-        ),
+        LoginStatus::Unknown => {
+            Finding::fail("the daemon names a state that this command does not know", step(), Exit::Failure)
+        }
         LoginStatus::Authenticated | LoginStatus::NeedsRefresh => {
             match read.probe.as_ref().and_then(|probe| probe.error.as_ref()) {
                 Some(error) => Finding::error(error),
@@ -61,10 +50,12 @@ fn judge(read: &ReadResult, now: u64) -> Finding {
                     return Finding::skip(format!("{who}; not tried: see `backend`"));
                 }
                 None => {
-                    return Finding::worst(
-                        [left_behind(read), others(read)].concat(),
-                        works(read, &who, now),
-                    );
+                    let last = read
+                        .next_step
+                        .iter()
+                        .map(|_| Finding::warn(format!("{who} is signed in, but not for long{why}"), step()));
+                    let findings = last.chain(left_behind(read)).chain(others(read)).collect();
+                    return Finding::worst(findings, works(read, &who, now));
                 }
             }
         }

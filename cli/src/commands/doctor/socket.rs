@@ -1,25 +1,32 @@
 //! The socket: who listens there, or what lies in its place.
 
+use codex_oauth_proto::Nonce;
 use codex_oauth_proto::caller::Caller;
-use codex_oauth_proto::connect::{self, ConnectError};
+use codex_oauth_proto::connect::{self, ConnectError, Greeting};
 use codex_oauth_proto::endpoint::{Endpoint, EndpointError};
 use codex_oauth_proto::env::Env;
+use codex_oauth_proto::hello::Role;
+use codex_oauth_proto::launch;
 use codex_oauth_proto::lock::{self, FileLock, LockError};
-use codex_oauth_proto::peer::Peer;
 
 use super::report::{Finding, Fixer};
 use crate::exit::Exit;
 
-/// Connects and says nothing.
+/// Connects and says hello: another program may listen there.
 pub(super) fn look(env: &Env, endpoint: &Result<Endpoint, EndpointError>, fixer: &mut Fixer) -> Finding {
     let Ok(endpoint) = endpoint else { return Finding::skip("its place is not known: see `folders`") };
     let socket = endpoint.socket();
-    match connect::connect(endpoint, env.uid, &Caller::unwatched()) {
-        Ok(stream) => {
-            let pid = Peer::of(&stream).ok().and_then(|peer| peer.pid);
-            let who = pid.map_or_else(String::new, |pid| format!(", process {pid} listens"));
-            Finding::ok(format!("{}{who}", socket.display()))
-        }
+    let nonce = match Nonce::random() {
+        Ok(nonce) => nonce,
+        Err(error) => return Finding::skip(format!("not tried: no random number could be had: {error}")),
+    };
+    let Ok(hello) = launch::hello(env, Role::Api, nonce) else {
+        return Finding::skip("not tried: see `credentials`");
+    };
+    match connect::open(endpoint, env.uid, Greeting::from(&hello), &Caller::unwatched()) {
+        Ok(session) => Finding::ok(format!("{}, process {} listens", socket.display(), session.welcome.pid)),
+        // It is a daemon; what it has against this program `daemon` tells.
+        Err(ConnectError::Refused(_)) => Finding::ok(format!("{}, a daemon listens", socket.display())),
         Err(ConnectError::Absent) if cfg!(unix) && socket.exists() => dead(endpoint, fixer),
         Err(ConnectError::Absent) => Finding::ok(format!("{}: nobody listens yet", socket.display())),
         // `folders` tells of it.

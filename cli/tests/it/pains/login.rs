@@ -69,6 +69,8 @@ pub(super) fn ports_that_another_program_has() {
     house.doctor_names("callback", "warn", &["taken by", &us, "codex-oauth login --device"]);
     let text = text_of(&house.tool("codex_login", &json!({})));
     assert!(text.contains("The browser cannot come back here") && text.contains("login --paste"), "{text}");
+    // A login that waits has no port either.
+    house.doctor_names("callback", "warn", &["taken by", &us, "login --device", "--paste"]);
     let mut command = house.rig.home.command(&binary("codex-oauth"));
     let device = command.args(["login", "--device"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let running = Running::start(device);
@@ -115,29 +117,63 @@ pub(super) fn a_credential_file_that_is_torn() {
     let file = house.rig.home.auth_file();
     write(&file, "{ torn");
     let path = file.display().to_string();
-    house.fails(&["could not", &path, "next: repair or move away"]);
-    house.doctor_names("login", "fail", &[&path, "repair or move away"]);
-    std::fs::copy(&file, file.with_extension("torn")).unwrap();
-    #[expect(clippy::disallowed_methods, reason = "the step that is followed: it was moved away")]
-    std::fs::remove_file(&file).unwrap();
+    house.fails(&["could not", &path, SIGN_IN]);
+    let status = text_of(&house.tool("codex_status", &json!({})));
+    assert!(status.contains("next       run /codex-oauth:codex-config"), "{status}");
+    let kept = format!("{path}.unreadable-");
+    let words = ["cannot be understood", "line 1, column 3", "codex-oauth login", &kept];
+    let report = house.doctor_names("credentials", "fail", &words);
+    super::house::named_also(&report, "login", "fail", &[&path, "codex-oauth login"]);
+    assert!(!report.to_string().contains("torn"), "nothing of the file is shown: {report}");
     house.sign_in();
     house.answers();
     house.is_well();
+    let folder = std::fs::read_dir(file.parent().unwrap()).unwrap();
+    let kept: Vec<_> = folder
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.display().to_string().starts_with(&kept))
+        .collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(std::fs::read_to_string(&kept[0]).unwrap(), "{ torn");
 }
 
-pub(super) fn a_login_of_another_machine() {
+pub(super) fn a_login_that_cannot_be_renewed_any_more() {
+    // A copy of another machine's file, whose access token is still good.
     let house = House::signed_in().with_home(|home| home);
+    of_another_machine(&house);
+    let house = house.starts_a_daemon();
+    house.answers();
+    let status = text_of(&house.tool("codex_status", &json!({})));
+    let words =
+        ["signed in", "cannot be renewed: ", "another machine", "next       run /codex-oauth:codex-config"];
+    assert!(words.iter().all(|word| status.contains(word)), "{status}");
+    let shown = house.command(&["status"]).stdout;
+    assert!(shown.ends_with("next       run `codex-oauth login`\n"), "{shown}");
+    house.doctor_names("login", "warn", &["not for long", "another machine", "run `codex-oauth login`"]);
+    house.sign_in();
+    let status = text_of(&house.tool("codex_status", &json!({})));
+    assert!(!status.contains("next "), "{status}");
+    house.doctor_names("login", "ok", &[]);
+}
+
+/// Makes the login one that was copied from another machine; no daemon may run.
+fn of_another_machine(house: &House) {
     let file = house.rig.home.auth_file();
     let mut record: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
     record["openai_codex"]["grant"]["machine"] = json!("0123456789abcdef");
-    // So that it has to be renewed, which only the machine that it belongs to may do.
-    house.rig.fake.invalidate_access_tokens();
     write(&file, &record.to_string());
     #[expect(
         clippy::disallowed_methods,
         reason = "it did not come along: a copy of the file is what was carried over"
     )]
     std::fs::remove_file(file.with_file_name(".auth.json.copy")).unwrap();
+}
+
+pub(super) fn a_login_of_another_machine() {
+    let house = House::signed_in().with_home(|home| home);
+    of_another_machine(&house);
+    // So that it has to be renewed, which only the machine that it belongs to may do.
+    house.rig.fake.invalidate_access_tokens();
     let house = house.starts_a_daemon();
     house.fails(&["another machine", SIGN_IN]);
     house.doctor_names("login", "fail", &["codex-oauth login"]);

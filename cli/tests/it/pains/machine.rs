@@ -3,6 +3,7 @@
 use std::fs::{File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,6 +47,67 @@ pub(super) fn a_file_in_the_place_of_the_socket() {
     std::fs::rename(&socket, socket.with_extension("old")).unwrap();
     house.answers();
     house.is_well();
+}
+
+pub(super) fn a_stranger_that_listens_at_the_socket() {
+    let house = House::signed_in().with_home(Home::spawning);
+    let socket = house.rig.home.endpoint().socket();
+    #[expect(clippy::disallowed_methods, reason = "of a daemon that was killed")]
+    std::fs::remove_file(&socket).unwrap();
+    // It never says a word; that connections are taken is the kernel's doing.
+    let stranger = UnixListener::bind(&socket).unwrap();
+    let pid = std::process::id();
+    let listens = format!("process {pid} listens at `{}`", socket.display());
+    house.fails(&[&listens, &format!("next: end process {pid}")]);
+    let step = format!("end process {pid} (`kill {pid}`)");
+    let report = house.doctor_names("socket", "fail", &[&socket.display().to_string(), &step]);
+    named_also(&report, "daemon", "skip", &["see `socket`"]);
+    // The step, as far as this process can take it.
+    drop(stranger);
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn a_runtime_folder_that_others_may_enter() {
+    let house = House::signed_in().with_home(Home::spawning);
+    let run = house.rig.home.path().join("run");
+    std::fs::set_permissions(&run, Permissions::from_mode(0o777)).unwrap();
+    let words = ["its mode is 0777, so others may enter", "next: run /codex-oauth:codex-doctor fix"];
+    house.fails(&words);
+    let status = house.command(&["status"]);
+    assert!(status.stderr.contains("run `codex-oauth doctor --fix`"), "{}", status.stderr);
+    house.doctor_names("folders", "fail", &["others may enter", "codex-oauth doctor --fix"]);
+    // The step, as the command of the plugin takes it.
+    let report = doctor(house.rig.home.command(&binary("codex-oauth")).args(["doctor", "--fix"]));
+    assert_eq!(crate::doctor::check(&report, "folders")["mended"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!(run.metadata().unwrap().permissions().mode() & 0o7777, 0o700);
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn a_runtime_folder_of_somebody_else() {
+    let house = House::signed_in().with_home(Home::spawning);
+    let user = User::make();
+    let home = &house.rig.home;
+    let [daemon, command] = ["codex-oauthd", "codex-oauth"].map(|name| user.program(home, name));
+    user.moves_into(home);
+    // Of root, and open to everybody: not this user's to close.
+    let foreign = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(foreign.path(), Permissions::from_mode(0o777)).unwrap();
+    let his = |args: &[&str]| {
+        let mut command = user.command(home, &command);
+        command.env("CODEX_OAUTH_DAEMON", &daemon).env("CODEX_OAUTH_RUNTIME_DIR", foreign.path());
+        command.args(args);
+        command
+    };
+    let report = doctor(&mut his(&["doctor", "--fix"]));
+    named(&report, "folders", "fail", &["it belongs to user 0", "CODEX_OAUTH_RUNTIME_DIR"]);
+    assert_eq!(foreign.path().metadata().unwrap().permissions().mode() & 0o777, 0o777, "{report}");
+    let said = crate::doctor::run(&mut his(&["status"])).stderr;
+    assert!(
+        said.contains("it belongs to user 0") && said.contains("correct CODEX_OAUTH_RUNTIME_DIR"),
+        "{said}"
+    );
 }
 
 pub(super) fn a_daemon_that_may_not_be_started() {

@@ -1,14 +1,14 @@
 //! Pains on the way to OpenAI.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::thread;
+use std::io::Write as _;
+use std::net::TcpListener;
 
-use codex_oauth_rig::Rig;
-use fake_openai::{Effect, Endpoint, Script};
-use serde_json::Value;
+use codex_oauth_rig::{Home, Rig, binary, text_of};
+use fake_openai::{Effect, Endpoint, FakeProxy, ProxyBehaviour, Script};
+use serde_json::{Value, json};
 
-use super::house::House;
+use super::house::{House, doctor, named_also};
+use crate::doctor::run;
 
 pub(super) fn a_block_page_of_cloudflare() {
     let house = House::signed_in();
@@ -23,58 +23,96 @@ pub(super) fn a_block_page_of_cloudflare() {
     house.is_well();
 }
 
-/// A CONNECT proxy (RFC 9110 §9.3.6) whose every tunnel leads to the fake; it lives as long as the test's process.
-fn proxy_to(rig: &Rig) -> String {
-    let url = rig.fake.tls_issuer_url().unwrap();
-    let port: u16 = url.rsplit(':').next().unwrap().parse().unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for client in listener.incoming() {
-            thread::spawn(move || tunnel(client.unwrap(), port));
-        }
-    });
-    format!("http://{address}")
-}
-
-fn tunnel(mut client: TcpStream, port: u16) {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        client.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
-    }
-    let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-    // Either end may hang up at any time.
-    thread::spawn(move || std::io::copy(&mut from_client, &mut to_server));
-    let _ended = std::io::copy(&mut server, &mut client);
+/// A house whose only way to issuer and backend, which are the public ones, is this proxy; nobody may start a daemon.
+fn behind_a_proxy() -> (House, FakeProxy) {
+    let rig = Rig::behind(&[]);
+    let proxy = FakeProxy::start(&rig.fake, ProxyBehaviour::default()).unwrap();
+    let rig = rig.set(&[("CODEX_OAUTH_PROXY", &proxy.url())]);
+    let daemon = rig.signed_in();
+    (House { rig, daemon: Some(daemon) }, proxy)
 }
 
 pub(super) fn a_proxy_that_is_gone() {
-    let rig = Rig::over_tls();
-    let daemon = rig.signed_in();
-    let house = House { rig, daemon: Some(daemon) };
-    let house = house.with_home(|home| home.unset("CODEX_OAUTH_ISSUER_URL").unset("CODEX_OAUTH_BACKEND_URL"));
-    // The login as one of the public servers, which only a proxy leads to here; without the two it is theirs.
-    let file = house.rig.home.auth_file();
-    let mut record: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-    let grant = record["openai_codex"]["grant"].as_object_mut().unwrap();
-    assert!(grant.remove("issuer").is_some() && grant.remove("backend_origin").is_some());
-    std::fs::File::create(&file).unwrap().write_all(record.to_string().as_bytes()).unwrap();
-    #[expect(clippy::disallowed_methods, reason = "it holds the record as it was")]
-    std::fs::remove_file(file.with_file_name(".auth.json.copy")).unwrap();
+    let (house, proxy) = behind_a_proxy();
+    let there = proxy.url();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let gone = format!("http://{nobody}");
     let house = house.with_home(|home| home.set("CODEX_OAUTH_PROXY", &gone).spawning());
     house.fails(&["could not reach the proxy", &gone, "CODEX_OAUTH_PROXY", "next: set CODEX_OAUTH_PROXY"]);
     house.doctor_names("issuer", "fail", &["could not reach the proxy", &gone, "CODEX_OAUTH_PROXY"]);
     assert_eq!(house.command(&["daemon", "stop"]).code(), 0);
-    let there = proxy_to(&house.rig);
     let house = house.with_home(|home| home.set("CODEX_OAUTH_PROXY", &there));
     house.answers();
     house.doctor_names("backend", "ok", &["https://chatgpt.com", &there, "CODEX_OAUTH_PROXY"]);
+    house.is_well();
+}
+
+pub(super) fn a_shell_with_another_proxy() {
+    let rig = Rig::behind(&[]);
+    let proxy = FakeProxy::start(&rig.fake, ProxyBehaviour::default()).unwrap();
+    let house = House { rig, daemon: None }.with_home(Home::spawning);
+    // The configuration names the one that the company had before.
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = house.rig.home.path().join("config/config.toml");
+    codex_oauth_rig::write(&config, &format!("proxy = 'http://{gone}'\n"));
+    let url = proxy.url();
+    let shell = [("HTTPS_PROXY", url.as_str()), ("NO_PROXY", "corp.example, localhost")];
+    let command = |args: &[&str]| {
+        let mut command = house.rig.home.command(&binary("codex-oauth"));
+        command.args(args).envs(shell);
+        command
+    };
+    let report = doctor(&mut command(&["doctor"]));
+    let words = ["config.toml`), not through", "(HTTPS_PROXY)", "codex-oauth config import", "daemon stop"];
+    named_also(&report, "session", "warn", &words);
+    assert_eq!(run(&mut command(&["config", "import"])).code(), 0);
+    assert_eq!(run(&mut command(&["daemon", "stop"])).code(), 0);
+    let report = doctor(&mut command(&["doctor"]));
+    named_also(&report, "session", "ok", &[]);
+    named_also(&report, "backend", "ok", &["https://chatgpt.com", &url, "config.toml"]);
+    // Other exceptions count as well; what is on this machine is excepted anyway.
+    let mut other = command(&["doctor"]);
+    let report = doctor(other.env("NO_PROXY", "127.0.0.1,chatgpt.com"));
+    named_also(&report, "session", "warn", &["chatgpt.com", "(NO_PROXY)", "codex-oauth config import"]);
+    let mut same = command(&["doctor"]);
+    named_also(&doctor(same.env("NO_PROXY", "::1,corp.example")), "session", "ok", &[]);
+    let status = run(command(&["status"]).env("NO_PROXY", "chatgpt.com"));
+    assert!((status.stdout + &status.stderr).contains("(NO_PROXY)"));
+}
+
+pub(super) fn an_address_at_which_nobody_listens() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let wrong = format!("http://{nobody}/codex");
+    let house = House::signed_in().with_home(Home::spawning);
+    let right = house.rig.fake.issuer_url();
+    let house = house.with_home(|home| home.set("CODEX_OAUTH_ISSUER_URL", &wrong));
+    let text = text_of(&house.tool("codex_login", &json!({"device": true})));
+    assert!(!text.is_empty());
+    let words = [
+        "could not reach",
+        &nobody.to_string(),
+        "Connection refused",
+        "the address in CODEX_OAUTH_ISSUER_URL",
+    ];
+    let report = house.doctor_names("issuer", "fail", &words);
+    assert!(!report.to_string().contains("client error"), "layers of the HTTP client are no cause: {report}");
+    assert_eq!(house.command(&["daemon", "stop"]).code(), 0);
+    let house = house.with_home(|home| home.set("CODEX_OAUTH_ISSUER_URL", &right));
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn a_block_page_in_front_of_the_issuer() {
+    let house = House::signed_in();
+    house.rig.fake.invalidate_access_tokens();
+    house.rig.fake.script(Script::always(Endpoint::Refresh, Effect::cloudflare_blocked()));
+    house.fails(&[
+        "could not ask the issuer (HTTP 403): access blocked by Cloudflare",
+        "next: try from another network",
+    ]);
+    house.doctor_names("login", "fail", &["Cloudflare", "another network"]);
+    house.rig.fake.clear_scripts();
+    house.answers_in_the_end();
     house.is_well();
 }
 
