@@ -1,6 +1,9 @@
 //! A terminal of 24 rows: what a person looks for is on the screen when the command has ended.
 
-use codex_oauth_rig::{Rig, binary};
+use std::path::Path;
+use std::process::Command;
+
+use codex_oauth_rig::{Rig, binary, eventually};
 
 use super::WIDE;
 use super::pty::{Streams, on_terminal};
@@ -28,6 +31,67 @@ fn rows(rig: &Rig, args: &[&str]) -> Vec<String> {
 fn seen(rig: &Rig, args: &[&str]) -> String {
     let rows = rows(rig, args);
     rows[rows.len().saturating_sub(ROWS)..].join("\n")
+}
+
+/// A terminal with its own idea of rows: tmux, without anybody's settings.
+struct Tmux<'r>(&'r Rig);
+
+impl Tmux<'_> {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.0.home.command(Path::new("tmux"));
+        command.args(["-u", "-f", "/dev/null", "-S", "tmux.socket"]).args(args);
+        command.env("LANG", "C.UTF-8").env("TERM", "xterm");
+        command
+    }
+
+    fn told(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().expect("tmux is installed");
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What is on the screen of a session of this name when a command has ended.
+    fn shows(&self, session: &str, args: &str) -> String {
+        const END: &str = "$ the next prompt";
+        let program = binary("codex-oauth").display().to_string();
+        let script = format!("echo '$ codex-oauth {args}'; '{program}' {args}; printf '{END}'; exec cat");
+        self.told(&["new-session", "-d", "-s", session, "-x", "80", "-y", "24", "sh", "-c", &script]);
+        let mut screen = String::new();
+        eventually("the command ends", || {
+            screen = self.told(&["capture-pane", "-p", "-t", session]);
+            screen.contains(END)
+        });
+        screen
+    }
+}
+
+impl Drop for Tmux<'_> {
+    fn drop(&mut self) {
+        // A test that fails may not have started it.
+        let _ended = self.command(&["kill-server"]).output();
+    }
+}
+
+#[test]
+fn a_real_terminal_shows_the_same() {
+    let rig = Rig::new();
+    let _daemon = rig.signed_in();
+    let tmux = Tmux(&rig);
+    for (session, (args, shown)) in [
+        ("", ["$ codex-oauth\n", "signed in  ada", "daemon  "]),
+        ("help", ["$ codex-oauth help\n", "  login  ", "socket-api\n"]),
+        ("doctor", ["ok    leftovers", " ok, ", "\nnext  "]),
+        ("config", ["callback_ports", "no_browser", "limits.*: "]),
+        ("test --demo", ["$ codex-oauth test --demo\n", "SIMULATED: ", "all of it works\n"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let screen = tmux.shows(&format!("s{session}"), args);
+        for part in shown {
+            assert!(screen.contains(part), "{args}: no {part:?} in\n{screen}");
+        }
+    }
 }
 
 #[test]
