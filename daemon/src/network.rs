@@ -15,9 +15,10 @@ mod tls;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use hyper_util::client::proxy::matcher::Matcher;
+use parking_lot::Mutex;
 use reqwest::{Client, ClientBuilder, Proxy, Url, redirect, retry};
 use rustls::pki_types::CertificateDer;
 
@@ -65,6 +66,8 @@ struct Inner {
     /// Which hosts `no_proxy` names.
     no_proxy: Option<Matcher>,
     roots: Vec<CertificateDer<'static>>,
+    /// What the clients that live check certificates with.
+    verifier: Mutex<Weak<tls::Explaining>>,
 }
 
 /// How one address is reached.
@@ -107,16 +110,17 @@ impl Network {
             .no_proxy
             .as_ref()
             .map(|list| Matcher::builder().all("http://proxy".to_owned()).no(&list.value).build());
-        Ok(Self { inner: Arc::new(Inner { settings, no_proxy, roots }) })
+        Ok(Self { inner: Arc::new(Inner { settings, no_proxy, roots, verifier: Mutex::default() }) })
     }
 
-    /// A client with the daemon's TLS and its rules; `more` adds what is the caller's own. The system's roots are read now
-    /// (4 ms), so clients are built at first use and not at the start.
+    /// A client with the daemon's TLS and its rules; `more` adds what is the caller's own. The system's roots are read now (4 to
+    /// 10 ms) unless another client lives that has them, so clients are built at first use, and not on the thread that serves.
     ///
     /// Redirects are refused: a bearer token or a grant must not follow one. reqwest's own retries are off: whether a
     /// request may be sent again is decided where its error is understood.
     pub fn client(&self, more: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, ClientError> {
-        let tls = tls::config(&self.inner.roots, &tls::EITHER_HTTP).map_err(ClientError::Tls)?;
+        let tls = tls::config_with(self.verifier().map_err(ClientError::Tls)?, &tls::EITHER_HTTP);
+        let tls = tls.map_err(ClientError::Tls)?;
         let network = self.clone();
         // An explicit proxy also keeps reqwest from looking at the environment by itself.
         let proxy = Proxy::custom(move |url| match network.route(url) {
@@ -129,6 +133,18 @@ impl Network {
             .redirect(redirect::Policy::none())
             .retry(retry::never());
         more(builder).build().map_err(ClientError::Client)
+    }
+
+    /// The one of the clients that live; a new one, with the roots of now, after a refusal.
+    fn verifier(&self) -> Result<Arc<tls::Explaining>, rustls::Error> {
+        let mut kept = self.inner.verifier.lock();
+        if let Some(verifier) = kept.upgrade().filter(|verifier| !verifier.has_refused()) {
+            return Ok(verifier);
+        }
+        let verifier = Arc::new(tls::Explaining::new(&self.inner.roots)?);
+        *kept = Arc::downgrade(&verifier);
+        drop(kept);
+        Ok(verifier)
     }
 
     /// How `url` is reached.
@@ -192,6 +208,10 @@ fn is_named(matcher: &Matcher, url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rustls::client::danger::ServerCertVerifier as _;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{ServerName, UnixTime};
+
     use super::*;
 
     fn network(proxy: Option<&str>, no_proxy: Option<&str>) -> Network {
@@ -239,6 +259,22 @@ mod tests {
             way(&self::network(Some("http://p:1"), Some("*")), "https://chatgpt.com"),
             "NO_PROXY names it"
         );
+    }
+
+    #[test]
+    fn the_roots_are_read_once_for_all_clients_that_live_and_again_after_a_refusal() {
+        let network = Network::default();
+        let first = network.verifier().unwrap();
+        assert!(Arc::ptr_eq(&first, &network.clone().verifier().unwrap()));
+        let stranger = certificate::tests::authority();
+        let stranger = CertificateDer::from_pem_slice(stranger.as_bytes()).unwrap();
+        let host = ServerName::try_from("localhost").unwrap();
+        first.verify_server_cert(&stranger, &[], &host, &[], UnixTime::now()).unwrap_err();
+        let second = network.verifier().unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+        let gone = Arc::downgrade(&second);
+        drop(second);
+        assert!(gone.upgrade().is_none(), "nobody else keeps roots in memory");
     }
 
     #[test]

@@ -269,12 +269,12 @@ impl Issuer {
             return Ok(Answer { status, retry_after: None, body: body.into_bytes() });
         }
         let network = &self.config.network;
-        let client = network
-            .client(|builder| {
-                let builder = builder.timeout(timeout).connect_timeout(self.connect.min(timeout / 2));
-                builder.pool_max_idle_per_host(0)
-            })
-            .map_err(IssuerError::Client)?;
+        let (with, connect) = (network.clone(), self.connect.min(timeout / 2));
+        let built = tokio::task::spawn_blocking(move || {
+            with.client(|builder| builder.timeout(timeout).connect_timeout(connect).pool_max_idle_per_host(0))
+        });
+        let client = built.await.expect("building does not panic, and nobody aborts it");
+        let client = client.map_err(IssuerError::Client)?;
         let broken = |error: reqwest::Error| match error {
             error if error.is_builder() => IssuerError::Client(ClientError::Client(error)),
             error if error.is_connect() => IssuerError::Connect(network.fault(error)),

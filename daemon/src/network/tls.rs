@@ -2,6 +2,7 @@
 //! configuration beside the system's. A certificate that is not accepted is described.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -20,17 +21,15 @@ pub(super) const HTTP_1: [&[u8]; 1] = [b"http/1.1"];
 
 /// Reads the system's roots, which takes some milliseconds.
 pub(super) fn config(roots: &[CertificateDer<'static>], protocols: &[&[u8]]) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(ring::default_provider());
-    // Wine makes no certificate engine of an empty store.
-    let system = if roots.is_empty() {
-        System::new(Arc::clone(&provider))?
-    } else {
-        System::new_with_extra_roots(roots.iter().cloned(), Arc::clone(&provider))?
-    };
-    let mut config = ClientConfig::builder_with_provider(provider)
+    config_with(Arc::new(Explaining::new(roots)?), protocols)
+}
+
+/// The same with roots that were read before.
+pub(super) fn config_with(verifier: Arc<Explaining>, protocols: &[&[u8]]) -> Result<ClientConfig, Error> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Explaining(system)))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(config)
@@ -38,7 +37,29 @@ pub(super) fn config(roots: &[CertificateDer<'static>], protocols: &[&[u8]]) -> 
 
 /// What the system decides; a refusal says whose certificate it is about.
 #[derive(Debug)]
-struct Explaining(System);
+pub(super) struct Explaining {
+    system: System,
+    has_refused: AtomicBool,
+}
+
+impl Explaining {
+    /// With the system's roots as they are now, and `roots`.
+    pub(super) fn new(roots: &[CertificateDer<'static>]) -> Result<Self, Error> {
+        let provider = Arc::new(ring::default_provider());
+        // Wine makes no certificate engine of an empty store.
+        let system = if roots.is_empty() {
+            System::new(provider)?
+        } else {
+            System::new_with_extra_roots(roots.iter().cloned(), provider)?
+        };
+        Ok(Self { system, has_refused: AtomicBool::new(false) })
+    }
+
+    /// Whether it has refused a certificate. A person may have installed the missing root since.
+    pub(super) fn has_refused(&self) -> bool {
+        self.has_refused.load(Ordering::Relaxed)
+    }
+}
 
 impl ServerCertVerifier for Explaining {
     fn verify_server_cert(
@@ -49,8 +70,9 @@ impl ServerCertVerifier for Explaining {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map_err(
+        self.system.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map_err(
             |error| {
+                self.has_refused.store(true, Ordering::Relaxed);
                 let Error::InvalidCertificate(why) = error else { return error };
                 // The one next to the missing root names what is missing.
                 let last = intermediates.last().filter(|_| why == CertificateError::UnknownIssuer);
@@ -68,7 +90,7 @@ impl ServerCertVerifier for Explaining {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
+        self.system.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -77,10 +99,10 @@ impl ServerCertVerifier for Explaining {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
+        self.system.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.system.supported_verify_schemes()
     }
 }
