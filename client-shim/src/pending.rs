@@ -126,6 +126,11 @@ impl Pending {
         Some(link)
     }
 
+    /// Whether a request with this id waits for its answer.
+    pub(crate) fn has(&self, id: &Value) -> bool {
+        self.requests.values().any(|(_, request)| request.id == *id)
+    }
+
     /// Takes everything that `link` carried, oldest first.
     pub(crate) fn take_link(&mut self, link: LinkId) -> impl Iterator<Item = (u64, Request)> + use<> {
         self.requests

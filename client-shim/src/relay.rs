@@ -152,9 +152,10 @@ impl<C: Connector> Relay<C> {
 
     fn notification(&mut self, method: &str, params: &Params, line: Vec<u8>) {
         if method == CANCELLED {
-            // Without a request to cancel the notification has crossed its answer, or is about a dead connection.
-            let cancelled = params.request_id.as_ref().and_then(|id| self.pending.take_cancelled(id));
-            if let Some(link) = cancelled {
+            let Some(id) = &params.request_id else { return };
+            // One that has crossed its answer is the daemon's to judge: who only stopped waiting may ask the same again.
+            let crossed = self.current.filter(|_| !self.pending.has(id));
+            if let Some(link) = self.pending.take_cancelled(id).or(crossed) {
                 self.push(link, None, line);
             }
             return;

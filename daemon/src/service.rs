@@ -26,11 +26,10 @@ use crate::shutdown::Shutdown;
 use crate::state::State;
 use crate::upstream::Upstream;
 
-use ledger::Abandoned;
 use turn::RunningTurn;
 
 pub(crate) use account::Probing;
-pub(crate) use ledger::ASKED_BEFORE;
+pub(crate) use ledger::{ASKED_BEFORE, Abandoned};
 pub(crate) use probe::Ways;
 pub(crate) use summary::clock;
 pub(crate) use turn::{Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent, millis};

@@ -82,16 +82,29 @@ fn a_cancelled_request_is_forgotten_and_its_late_answer_dropped() {
         r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"user"}}"#;
     shim.client.request(1, "tools/call");
     shim.client.say(cancel);
-    shim.client.say(cancel);
     shim.client.request(2, "ping");
     let (_, mut daemon) = shim.accept();
     daemon.next_request(1, "tools/call");
     assert_eq!(daemon.next()["params"]["requestId"], 1);
-    // The second has nothing to cancel.
     daemon.next_request(2, "ping");
     daemon.result(1, &json!("late"));
     daemon.result(2, &json!({}));
     shim.client.next_result(2);
+    shim.end_in_silence();
+}
+
+#[test]
+fn a_cancellation_that_crossed_its_answer_is_the_daemons_to_judge() {
+    let mut shim = Shim::start();
+    shim.client.request(1, "tools/call");
+    let (_, mut daemon) = shim.accept();
+    daemon.next_request(1, "tools/call");
+    daemon.result(1, &json!("in time"));
+    shim.client.next_result(1);
+    shim.client.say(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"reason":"timed out"}}"#);
+    assert_eq!(daemon.next()["params"]["requestId"], 1);
+    shim.client.request(1, "tools/call");
+    daemon.next_request(1, "tools/call");
     shim.end_in_silence();
 }
 

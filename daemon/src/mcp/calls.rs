@@ -7,9 +7,14 @@ use parking_lot::Mutex;
 use rmcp::model::RequestId;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::service::Abandoned;
+
 /// Cancellations that wait to be looked at. Only a running question looks, at once; those of other requests, which are over
 /// before anybody could look, are pushed out.
 const MOST_CANCELLED: usize = 64;
+
+/// Answered questions whose cancellation may be on its way: a client waits for a minute at least, so few cross in one session.
+const MOST_ANSWERED: usize = 8;
 
 /// How the client called a request off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,15 @@ struct Table {
     ids: HashMap<u64, (RequestId, Option<OwnedSemaphorePermit>)>,
     /// How the latest requests were called off, oldest first.
     cancelled: VecDeque<(u64, Cancellation)>,
+    /// The latest questions that have their answer, oldest first.
+    answered: VecDeque<Answered>,
+}
+
+#[derive(Debug)]
+struct Answered {
+    n: u64,
+    id: RequestId,
+    turn: Abandoned,
 }
 
 impl Calls {
@@ -62,6 +76,7 @@ impl Calls {
             open: HashMap::new(),
             ids: HashMap::new(),
             cancelled: VecDeque::new(),
+            answered: VecDeque::new(),
         }))
     }
 
@@ -104,6 +119,25 @@ impl Calls {
         table.cancelled.remove(at).map(|(_, how)| how)
     }
 
+    /// The answer to question `n` is about to go out. Its client may have stopped waiting all the same.
+    pub(super) fn answered(&self, n: u64, turn: Abandoned) {
+        let mut table = self.0.lock();
+        let Some(id) = table.ids.get(&n).map(|(id, _)| id.clone()) else { return };
+        if table.answered.len() >= MOST_ANSWERED {
+            table.answered.pop_front();
+        }
+        table.answered.push_back(Answered { n, id, turn });
+    }
+
+    /// The turn of a question whose answer crossed the word that its client stopped waiting: `n`, if that answer had not gone
+    /// out yet, else the latest one with this id.
+    pub(super) fn crossed(&self, id: &RequestId, n: Option<u64>) -> Option<Abandoned> {
+        let mut table = self.0.lock();
+        let is_it = |it: &Answered| n.map_or(it.id == *id, |n| it.n == n);
+        let at = table.answered.iter().rposition(is_it)?;
+        table.answered.remove(at).map(|it| it.turn)
+    }
+
     /// Request `n` has its answer: the client's id to put on it, and its place. `None`: it was called off, and gets none.
     pub(super) fn close(&self, n: u64) -> Option<(RequestId, Option<OwnedSemaphorePermit>)> {
         let mut table = self.0.lock();
@@ -132,6 +166,7 @@ mod tests {
     use codex_oauth_proto::{Nonce, PROTOCOL};
 
     use super::*;
+    use crate::service::{Outcome, Question, Turn};
 
     fn hello(next: u64, resume: &[(u64, i64)]) -> Hello {
         Hello {
@@ -172,6 +207,31 @@ mod tests {
         assert_eq!(calls.cancel(&id(7), Cancellation::Detach), None);
         assert!(calls.close(n).is_none());
         assert_eq!((calls.cancellation(n), calls.cancellation(n)), (Some(Cancellation::Detach), None));
+    }
+
+    #[test]
+    fn an_answer_that_crosses_its_cancellation_is_found_before_and_after_it_went_out() {
+        let turn = |id: &str| {
+            Abandoned::new(
+                &Turn::ended(id.to_owned(), Outcome::default()),
+                &Nonce::from("n"),
+                &Question::default(),
+            )
+        };
+        let calls = Calls::new(&hello(1, &[]));
+        let n = calls.open(id(7), None);
+        calls.answered(n, turn("first"));
+        assert_eq!(calls.cancel(&id(7), Cancellation::Detach), Some(n));
+        assert_eq!(calls.crossed(&id(7), Some(n)), Some(turn("first")));
+        // The id again, and once more without an answer.
+        let (second, third) = (calls.open(id(7), None), calls.open(id(7), None));
+        calls.answered(second, turn("second"));
+        assert!(calls.close(second).is_some());
+        assert_eq!(calls.cancel(&id(7), Cancellation::Detach), Some(third));
+        assert_eq!(calls.crossed(&id(7), Some(third)), None);
+        assert_eq!((calls.cancel(&id(7), Cancellation::Detach), calls.crossed(&id(8), None)), (None, None));
+        assert_eq!(calls.crossed(&id(7), None), Some(turn("second")));
+        assert_eq!(calls.crossed(&id(7), None), None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::render;
 use super::tools::{NoArguments, QueryArguments, StatusArguments, arguments};
 use crate::debug::{self, Tag};
 use crate::server::Server;
-use crate::service::{self, Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent};
+use crate::service::{self, Abandoned, Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent};
 use crate::session::Session;
 use crate::shutdown::Phase;
 use crate::state::Key;
@@ -225,9 +225,12 @@ impl Handler {
                         let _sent_before = knows.send(());
                     }
                     Some(TurnEvent::Ended(outcome)) => {
+                        let turn = Abandoned::new(&turn, &self.session.hello.nonce, question);
                         // The client stopped waiting in the same instant: the answer is for whoever asks again.
                         if self.calls.cancellation(n) == Some(Cancellation::Detach) {
-                            self.server.service.abandon(&turn, &self.session.hello.nonce, question);
+                            self.server.service.abandon(turn);
+                        } else if outcome.error.is_none() {
+                            self.calls.answered(n, turn);
                         }
                         return Ok(*outcome);
                     }
@@ -239,7 +242,8 @@ impl Handler {
                             self.server.service.interrupt(turn.id());
                         }
                         Some(Cancellation::Detach) => {
-                            self.server.service.abandon(&turn, &self.session.hello.nonce, question);
+                            let turn = Abandoned::new(&turn, &self.session.hello.nonce, question);
+                            self.server.service.abandon(turn);
                         }
                         None => {
                             self.is_released(&turn);

@@ -101,9 +101,16 @@ impl SocketTransport {
                 if let ClientNotification::CancelledNotification(cancelled) = &mut notification.notification {
                     let params = &mut cancelled.params;
                     let how = Cancellation::from_reason(params.reason.as_deref());
-                    // Without such a request it has its answer already; the cancellation crossed it on the way.
-                    let n = params.request_id.as_ref().and_then(|id| self.calls.cancel(id, how))?;
-                    params.request_id = Some(number(n));
+                    let id = params.request_id.as_ref()?;
+                    let n = self.calls.cancel(id, how);
+                    // Its client takes no notice of an answer that it does not wait for.
+                    if how == Cancellation::Detach
+                        && let Some(turn) = self.calls.crossed(id, n)
+                    {
+                        self.server.service.abandon(turn);
+                    }
+                    // Without such a request it has its answer already.
+                    params.request_id = Some(number(n?));
                 }
                 Some(JsonRpcMessage::Notification(notification))
             }

@@ -14,12 +14,19 @@ use crate::state::{Key, StateError};
 /// for which an answer is kept.
 const MOST_ABANDONED: usize = 64;
 
-/// A turn whose client stopped waiting for it.
-#[derive(Debug)]
-pub(super) struct Abandoned {
+/// A turn whose client stopped waiting for it, or did so while the answer was on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Abandoned {
     client: Nonce,
     question: [u8; 32],
     turn: String,
+}
+
+impl Abandoned {
+    /// `client` asked `question` and got `turn` for it.
+    pub(crate) fn new(turn: &Turn, client: &Nonce, question: &Question) -> Self {
+        Self { client: client.clone(), question: fingerprint(question), turn: turn.id().to_owned() }
+    }
 }
 
 /// How an answer is introduced that was asked for before.
@@ -61,15 +68,14 @@ impl CodexService {
         }
     }
 
-    /// The client stopped waiting for `turn`, and may ask the same again, as another request.
-    pub(crate) fn abandon(&self, turn: &Turn, client: &Nonce, question: &Question) {
-        self.release(turn.id());
+    /// The client stopped waiting for this turn, and may ask the same again, as another request.
+    pub(crate) fn abandon(&self, left: Abandoned) {
+        self.release(&left.turn);
         let mut abandoned = self.inner.abandoned.lock();
         if abandoned.len() >= MOST_ABANDONED {
             abandoned.pop_front();
         }
-        let question = fingerprint(question);
-        abandoned.push_back(Abandoned { client: client.clone(), question, turn: turn.id().to_owned() });
+        abandoned.push_back(left);
     }
 
     /// The outcomes that are kept.
@@ -171,5 +177,13 @@ fn unreadable(error: &StateError) -> WireError {
 
 /// Tells questions apart without keeping them.
 fn fingerprint(question: &Question) -> [u8; 32] {
-    Sha256::digest(format!("{question:?}")).into()
+    let Question { prompt, model, effort, instructions, temperature, account } = question;
+    let mut hash = Sha256::new();
+    for text in [Some(prompt), model.as_ref(), effort.as_ref(), instructions.as_ref(), account.as_ref()] {
+        // An absent text is none that is empty, and no two run together.
+        hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
+        hash.update(text.map_or("", String::as_str));
+    }
+    hash.update(temperature.map_or(u64::MAX, f64::to_bits).to_le_bytes());
+    hash.finalize().into()
 }

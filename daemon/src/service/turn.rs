@@ -160,7 +160,7 @@ impl Turn {
     }
 
     /// One that has ended so.
-    pub(super) fn ended(id: String, outcome: Outcome) -> Self {
+    pub(crate) fn ended(id: String, outcome: Outcome) -> Self {
         let (sender, events) = mpsc::channel(1);
         // The channel is new, so there is room.
         let _told = sender.try_send(TurnEvent::Ended(Box::new(outcome)));

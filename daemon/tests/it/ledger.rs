@@ -157,6 +157,26 @@ fn the_same_question_after_a_timeout_gets_the_answer_that_was_paid_for_and_once(
 }
 
 #[test]
+fn an_answer_that_crossed_its_clients_timeout_is_given_again_and_paid_for_once() {
+    let rig = Rig::new();
+    let _daemon = rig.signed_in();
+    let mut shim = Shim::initialized(&rig.home);
+    let question = json!({"prompt": "at the last moment"});
+    shim.call(&json!("q"), "codex_query", &question);
+    assert!(text_of(&shim.answer(&json!("q"))["result"]).contains("at the last moment"));
+    // Sent before that was read.
+    let params = json!({"requestId": "q", "reason": "SdkError: Request timed out"});
+    shim.send(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}));
+    for (id, was_asked, requests) in [("again", true, 1), ("more", false, 2)] {
+        shim.call(&json!(id), "codex_query", &question);
+        let text = text_of(&shim.answer(&json!(id))["result"]);
+        assert!(text.contains("at the last moment"), "{text}");
+        assert_eq!(text.contains("was asked before"), was_asked, "{text}");
+        assert_eq!(rig.fake.requests(Endpoint::Responses).len(), requests, "{id}");
+    }
+}
+
+#[test]
 fn the_answer_of_a_dead_shim_is_kept_and_shown_also_by_the_next_daemon() {
     let rig = Rig::new();
     let daemon = rig.signed_in();
