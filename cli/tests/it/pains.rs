@@ -46,6 +46,8 @@ table! {
     16 machine a_socket_that_nobody_listens_at
     16 machine a_daemon_that_may_not_be_started
     17 login a_workspace_that_is_not_allowed
+    18 turns an_answer_that_is_longer_than_claude_code_takes_by_itself
+    19 turns a_wait_of_which_nothing_is_seen
     20 turns too_many_requests
     20 turns a_plan_that_is_used_up
     21 login device_codes_that_are_switched_off
@@ -71,8 +73,6 @@ table! {
 const OTHERS: &[(u8, &str)] = &[
     (6, "threads are not part of this version: every question stands alone"),
     (11, "a shim ends with its client's pipe, so none can be left behind: client-shim/tests/it/process.rs"),
-    (18, "an answer is passed on whole; what Claude Code shows of a long one is its own setting"),
-    (19, "nothing is wrong to be found: progress is told in daemon/tests/it/mcp_session.rs"),
     (22, "nothing is wrong to be found: each answer's cost line tells the cached tokens"),
     (24, "no keyring is used: the login is a file"),
 ];

@@ -73,6 +73,43 @@ pub(super) fn a_client_that_stops_waiting() {
     house.is_well();
 }
 
+pub(super) fn an_answer_that_is_longer_than_claude_code_takes_by_itself() {
+    // Without more ado a client puts a result of 55 000 characters into a file.
+    const CHARACTERS: usize = 200_000;
+    let house = House::signed_in();
+    let mut shim = Shim::initialized(&house.rig.home);
+    let tools = shim.request(&json!(9), "tools/list", &json!({}));
+    let tools = tools["result"]["tools"].as_array().unwrap();
+    let query = tools.iter().find(|tool| tool["name"] == "codex_query").unwrap();
+    let most = query["_meta"]["anthropic/maxResultSizeChars"].as_u64().unwrap();
+    assert!(most > CHARACTERS as u64, "{query}");
+    let answer = shim.request_tool("codex_query", &json!({"prompt": "[[repeat 2000 100]]"}));
+    assert!(answer["isError"] != true && text_of(&answer).chars().count() >= CHARACTERS, "whole");
+    // Where a client cuts it all the same, the whole is kept here.
+    let kept = || house.command(&["answers", "last"]).stdout;
+    eventually("the answer is kept", || kept().chars().count() >= CHARACTERS);
+    house.is_well();
+}
+
+pub(super) fn a_wait_of_which_nothing_is_seen() {
+    let house = House::signed_in();
+    house.rig.fake.next(Endpoint::Responses, Effect::hold("gate"));
+    let mut shim = Shim::initialized(&house.rig.home);
+    let params = json!({
+        "name": "codex_query", "arguments": {"prompt": "slowly"}, "_meta": {"progressToken": 7}
+    });
+    shim.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}));
+    let told = shim.receive().unwrap();
+    assert_eq!(told["method"], "notifications/progress", "{told}");
+    let text = told["params"]["message"].as_str().unwrap();
+    assert!(text.starts_with("thinking"), "{text}");
+    let status = house.command(&["status"]).stdout;
+    assert!(status.contains("1 running"), "{status}");
+    house.rig.fake.release("gate");
+    assert!(text_of(&shim.answer(&json!(1))["result"]).contains("slowly"));
+    house.is_well();
+}
+
 pub(super) fn a_plan_that_is_nearly_used_up() {
     let house = House::signed_in();
     house.rig.fake.configure(|behaviour| behaviour.rate_limits.secondary_used_percent = 96.0);

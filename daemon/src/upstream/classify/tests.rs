@@ -116,6 +116,14 @@ fn every_status_of_the_table_has_its_kind() {
 }
 
 #[test]
+fn a_refusal_that_names_no_reason_is_shown_as_a_short_sample_on_one_line() {
+    let long = format!("{{\n  \"odd\": \"{}\"\n}}", "x".repeat(5_000));
+    let (ErrorKind::BadRequest { message }, Retry::Never) = of_http(400, &[], &long) else { panic!("400") };
+    assert!(message.starts_with("HTTP 400: {   \"odd\": \"xxx"), "{message}");
+    assert!(message.chars().count() <= MAX_SAMPLE_CHARS + "HTTP 400: ".len() && !message.contains('\n'));
+}
+
+#[test]
 fn every_code_of_a_stream_has_its_kind() {
     let m = || "m".to_owned();
     let policy = |code: &str| ErrorKind::Policy { code: code.to_owned(), message: m() };
