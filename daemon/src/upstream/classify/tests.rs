@@ -3,6 +3,7 @@
 use reqwest::header::HeaderName;
 
 use super::*;
+use crate::upstream::error::MAX_SAMPLE_CHARS;
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     pairs
