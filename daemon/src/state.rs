@@ -25,7 +25,7 @@ use worker::{Job, Task};
 
 pub(crate) use turns::Key;
 
-/// Jobs that may wait for the disk. Each running turn has at most two there, and each session's calls at most one more.
+/// Jobs that may wait for the disk. A running turn has at most one there, and each session's calls at most one more.
 const QUEUE: usize = 1024;
 
 /// How long the daemon's end waits for the last commits.
@@ -40,6 +40,7 @@ pub(crate) struct StateError(String);
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     queue: Sender<Box<dyn Job>>,
+    traces: traces::Waiting,
     fault: Arc<Mutex<Option<String>>>,
 }
 
@@ -53,7 +54,7 @@ impl State {
         let fault = Arc::new(Mutex::new(None));
         let database = Database::new(path, Arc::clone(&fault));
         std::thread::Builder::new().name("state".to_owned()).spawn(move || worker::work(database, &jobs))?;
-        Ok(Self { queue, fault })
+        Ok(Self { queue, traces: traces::Waiting::default(), fault })
     }
 
     /// Why answers are not kept at the moment, if so.
@@ -62,15 +63,17 @@ impl State {
     }
 
     /// Keeps how a turn ended, which answers the request `key` if an MCP client asked. Does not wait; what is asked afterwards
-    /// sees it.
-    pub(crate) fn end(&self, key: Option<Key>, outcome: Completed) {
+    /// sees it. `is_alone`: nobody else has the answer.
+    pub(crate) fn end(&self, key: Option<Key>, outcome: Completed, is_alone: bool) {
         let ended = now();
-        self.post(move |db| turns::end(db, key.as_ref(), &outcome, ended));
+        self.post(is_alone, move |db| turns::end(db, key.as_ref(), &outcome, ended));
     }
 
     /// Keeps what became of a turn, step by step. Does not wait.
     pub(crate) fn keep_trace(&self, trace: Trace) {
-        self.post(move |db| traces::keep(db, &trace));
+        if let Some(ticket) = self.traces.push(trace) {
+            self.post(false, move |db| ticket.write(db));
+        }
     }
 
     /// The last turns, latest first: at most `limit` of those whose id begins with `prefix`.
@@ -112,11 +115,11 @@ impl State {
         answer.await.map_err(|_| StateError("the thread of the database has ended".to_owned()))?
     }
 
-    fn post<F>(&self, work: F)
+    fn post<F>(&self, is_urgent: bool, work: F)
     where
         F: for<'c> FnOnce(&mut database::Open<'c>) -> rusqlite::Result<()> + Send + 'static,
     {
-        if !self.queue.push(Box::new(Task::new(work, None)), false) {
+        if !self.queue.push(Box::new(Task::new(work, None)), is_urgent) {
             tracing::error!("an answer could not be kept: the disk does not keep up");
         }
     }

@@ -50,6 +50,29 @@ pub(super) const STEPS: &[&str] = &["
     CREATE TRIGGER traces_kept AFTER INSERT ON traces BEGIN
         DELETE FROM traces WHERE seq <= NEW.seq - 200;
     END;
+", "
+    -- In the order of their ends, without an index: rows are looked up after a crash or by a person, and each index would
+    -- cost every answer as much as the answer does. What a look-up passes over comes before what may be megabytes.
+    ALTER TABLE turns RENAME TO earlier;
+    CREATE TABLE turns (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL,
+        -- The request of an MCP client; none for other askers.
+        nonce TEXT,
+        n INTEGER,
+        -- Microseconds since 1970.
+        ended INTEGER NOT NULL,
+        -- Of answer and outcome.
+        bytes INTEGER NOT NULL,
+        -- `turn/completed` without its answer, as JSON.
+        outcome TEXT NOT NULL,
+        answer TEXT
+    );
+    INSERT INTO turns (id, nonce, n, ended, bytes, outcome, answer)
+        SELECT id, nonce, n, ended, bytes, outcome, answer FROM earlier ORDER BY ended;
+    DROP TABLE earlier;
+    -- The oldest go once for many.
+    DROP TRIGGER traces_kept;
 "];
 
 /// Why a database cannot be used.

@@ -43,15 +43,15 @@ async fn found(state: &State, n: u64) -> Option<Completed> {
 async fn what_was_kept_outlives_its_daemon() {
     let dir = folder();
     let first = open(dir.path());
-    first.end(Some(key(1)), answer("a", "42"));
+    first.end(Some(key(1)), answer("a", "42"), false);
     assert_eq!(found(&first, 1).await, Some(answer("a", "42")));
     // It is not closed: a killed daemon does not close its database either.
     let second = open(dir.path());
     assert_eq!(found(&second, 1).await, Some(answer("a", "42")));
     assert_eq!(found(&second, 2).await, None);
     // The one that hands over still ends its turns.
-    first.end(Some(key(2)), answer("b", "late"));
-    first.end(None, answer("c", "nobody's"));
+    first.end(Some(key(2)), answer("b", "late"), false);
+    first.end(None, answer("c", "nobody's"), false);
     first.close().await;
     assert_eq!(found(&second, 2).await, Some(answer("b", "late")));
     let kept = second.outcomes().await.unwrap();
@@ -88,7 +88,7 @@ async fn a_database_of_a_newer_build_is_left_alone() {
     let path = dir.path().join("state.sqlite");
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let state = open(dir.path());
-    state.end(Some(key(1)), answer("a", "42"));
+    state.end(Some(key(1)), answer("a", "42"), false);
     assert!(state.find(key(1)).await.is_err());
     let fault = state.fault().unwrap();
     assert!(fault.contains("state.sqlite") && fault.contains("schema 99 of a newer build"), "{fault}");
@@ -105,7 +105,7 @@ async fn a_broken_database_is_set_aside() {
         ["this is no database, though it is long enough to look like one: ".repeat(64), String::new()]
     {
         let first = open(dir.path());
-        first.end(Some(key(1)), answer("a", "42"));
+        first.end(Some(key(1)), answer("a", "42"), false);
         first.close().await;
         drop(first);
         // The last one to close it takes the log away.
@@ -132,7 +132,7 @@ async fn a_broken_database_is_set_aside() {
 async fn a_database_that_breaks_while_it_is_used_is_replaced() {
     let dir = folder();
     let state = open(dir.path());
-    state.end(Some(key(1)), answer("a", "42"));
+    state.end(Some(key(1)), answer("a", "42"), false);
     // As bad as a lost sector in the schema: the table is there and its pages are not.
     state
         .run(|db| {
@@ -145,7 +145,7 @@ async fn a_database_that_breaks_while_it_is_used_is_replaced() {
         .ok();
     let other = open(dir.path());
     assert!(matches!(other.find(key(1)).await, Ok(None) | Err(_)));
-    other.end(Some(key(2)), answer("b", "42"));
+    other.end(Some(key(2)), answer("b", "42"), false);
     assert_eq!(found(&other, 2).await, Some(answer("b", "42")));
 }
 
@@ -153,16 +153,16 @@ async fn a_database_that_breaks_while_it_is_used_is_replaced() {
 async fn a_full_disk_costs_an_answer_and_is_over_when_there_is_room() {
     let dir = folder();
     let state = open(dir.path());
-    state.end(Some(key(1)), answer("a", "42"));
+    state.end(Some(key(1)), answer("a", "42"), false);
     // By itself: a full disk may undo all that is committed together.
     state.close().await;
     state.run(|db| db.connection.query_row("PRAGMA max_page_count = 1", [], |_| Ok(()))).await.unwrap();
-    state.end(Some(key(2)), answer("b", &"long ".repeat(100_000)));
+    state.end(Some(key(2)), answer("b", &"long ".repeat(100_000)), false);
     state.close().await;
     assert!(state.fault().unwrap().contains("full"), "{:?}", state.fault());
     assert_eq!((found(&state, 1).await, found(&state, 2).await), (Some(answer("a", "42")), None));
     state.run(|db| db.connection.query_row("PRAGMA max_page_count = 100000", [], |_| Ok(()))).await.unwrap();
-    state.end(Some(key(3)), answer("c", "room"));
+    state.end(Some(key(3)), answer("c", "room"), false);
     assert_eq!(found(&state, 3).await, Some(answer("c", "room")));
     assert_eq!(state.fault(), None);
 }
@@ -172,7 +172,7 @@ async fn a_folder_in_the_databases_place_costs_the_history_only() {
     let dir = folder();
     std::fs::create_dir(dir.path().join("state.sqlite")).unwrap();
     let state = open(dir.path());
-    state.end(None, answer("a", "42"));
+    state.end(None, answer("a", "42"), false);
     assert!(state.outcomes().await.is_err());
     assert!(state.fault().unwrap().contains("unable to open"), "{:?}", state.fault());
 }
@@ -183,7 +183,7 @@ async fn answers_are_kept_for_ten_minutes_and_64_mib() {
     let state = open(dir.path());
     for n in 1..=9 {
         let outcome = answer(&format!("t{n}"), &"x".repeat(8 * 1024 * 1024));
-        state.end(Some(key(n)), outcome.clone());
+        state.end(Some(key(n)), outcome.clone(), false);
         assert_eq!(found(&state, n).await, Some(outcome));
     }
     // The ninth was over the bound; the oldest went.
@@ -208,7 +208,7 @@ async fn a_burst_is_kept_whole_and_what_is_asked_afterwards_sees_it() {
     let state = open(dir.path());
     for n in 0..200 {
         let id = format!("t{n}");
-        state.end(Some(key(n)), answer(&id, &id));
+        state.end(Some(key(n)), answer(&id, &id), false);
     }
     for n in 0..200 {
         let id = format!("t{n}");
@@ -221,7 +221,7 @@ async fn the_files_are_for_this_user_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = folder();
     let state = open(dir.path());
-    state.end(None, answer("a", "42"));
+    state.end(None, answer("a", "42"), false);
     state.close().await;
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let mode = entry.unwrap().metadata().unwrap().permissions().mode();

@@ -83,7 +83,7 @@ pub(super) fn find(db: &Open<'_>, key: &Key) -> rusqlite::Result<Option<Complete
         .connection
         .prepare_cached(
             "SELECT ended, answer, outcome FROM turns WHERE nonce = ?1 AND n = ?2 \
-             ORDER BY ended DESC LIMIT 1",
+             ORDER BY seq DESC LIMIT 1",
         )?
         .query_row(params![key.nonce.to_string(), key.number()], kept)
         .optional()?;
@@ -105,7 +105,7 @@ pub(super) fn outcomes(db: &Open<'_>) -> rusqlite::Result<Vec<Kept>> {
     db.connection
         .prepare_cached(
             "SELECT ended, substr(answer, 1, ?1), outcome FROM turns \
-             ORDER BY ended DESC LIMIT ?2",
+             ORDER BY seq DESC LIMIT ?2",
         )?
         .query_map(params![SHOWN, MOST], kept)?
         .collect()
@@ -117,14 +117,14 @@ pub(super) fn prune(connection: &Connection, now: i64) -> rusqlite::Result<Total
     let bytes: i64 =
         connection.query_row("SELECT coalesce(sum(bytes), 0) FROM turns", [], |row| row.get(0))?;
     connection.execute(
-        "DELETE FROM turns WHERE id IN ( \
-             SELECT id FROM (SELECT id, sum(bytes) OVER (ORDER BY ended DESC, id) AS total FROM turns) \
+        "DELETE FROM turns WHERE seq IN ( \
+             SELECT seq FROM (SELECT seq, sum(bytes) OVER (ORDER BY seq DESC) AS total FROM turns) \
              WHERE total > ?1)",
         params![if bytes > KEPT_BYTES { KEPT_BYTES * 3 / 4 } else { KEPT_BYTES }],
     )?;
     connection.execute(
-        "DELETE FROM turns WHERE id IN ( \
-             SELECT id FROM turns ORDER BY ended DESC, id LIMIT -1 OFFSET ?1)",
+        "DELETE FROM turns WHERE seq IN ( \
+             SELECT seq FROM turns ORDER BY seq DESC LIMIT -1 OFFSET ?1)",
         params![KEPT_TURNS * 3 / 4],
     )?;
     connection.query_row("SELECT coalesce(sum(bytes), 0), count(*), min(ended) FROM turns", [], |row| {

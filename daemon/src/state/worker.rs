@@ -9,15 +9,15 @@ use super::database::{Database, Open};
 use crate::queue::Receiver;
 
 /// Jobs in one transaction. More wait for the next, so that the first of a burst is not kept waiting for the last.
-const BATCH: usize = 128;
+const BATCH: usize = 512;
 
 /// How long a job that nobody waits for waits for others to share its transaction. A crash in between costs an answer that its
-/// client has already got, or one that nobody waited for.
-pub(super) const LINGER: Duration = Duration::from_millis(20);
+/// client has already got.
+pub(super) const LINGER: Duration = Duration::from_millis(200);
 
 /// A piece of work, done in one transaction with others and answered once that is committed.
 pub(super) trait Job: Send {
-    /// Does it, changing what it changes in one statement. It counts only once the whole transaction is committed.
+    /// Does it, in one statement, or in several that each count by themselves. It counts only once the whole transaction is committed.
     fn run(&mut self, db: &mut Open<'_>) -> rusqlite::Result<()>;
 
     /// What it did is committed, or not and why.

@@ -91,6 +91,11 @@ impl Askers {
         listeners.ended
     }
 
+    /// Whether anybody listens.
+    pub(super) fn is_heard(&self) -> bool {
+        self.0.lock().senders.iter().any(|sender| !sender.is_closed())
+    }
+
     /// The last word. Nobody can join after this.
     pub(super) async fn end(&self, outcome: Outcome) {
         let senders = {

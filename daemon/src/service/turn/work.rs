@@ -86,7 +86,8 @@ pub(super) async fn work(
     kill_point::reached("ended");
     if sent {
         // Before the last word, so that whoever comes too late for it finds the outcome.
-        running.inner.state.end(running.key(), outcome.to_api(running.id.clone()));
+        let is_alone = !teller.askers.is_heard();
+        running.inner.state.end(running.key(), outcome.to_api(running.id.clone()), is_alone);
     }
     // What is left to the next daemon is told there.
     if outcome.error.as_ref().is_none_or(|error| error.code != ErrorCode::Draining) {
