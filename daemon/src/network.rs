@@ -122,16 +122,20 @@ impl Network {
         let tls = tls::config_with(self.verifier().map_err(ClientError::Tls)?, &tls::EITHER_HTTP);
         let tls = tls.map_err(ClientError::Tls)?;
         let network = self.clone();
-        // An explicit proxy also keeps reqwest from looking at the environment by itself.
-        let proxy = Proxy::custom(move |url| match network.route(url) {
-            Route::Proxy(proxy) => Some(proxy.value.url()),
-            Route::Direct(_) => None,
-        });
         let builder = Client::builder()
             .tls_backend_preconfigured(tls)
-            .proxy(proxy)
+            .no_proxy()
             .redirect(redirect::Policy::none())
             .retry(retry::never());
+        // Where none is configured reqwest has nothing to ask, which costs it two readings of the address for each request.
+        let builder = if self.inner.settings.proxy.is_some() {
+            builder.proxy(Proxy::custom(move |url| match network.route(url) {
+                Route::Proxy(proxy) => Some(proxy.value.url()),
+                Route::Direct(_) => None,
+            }))
+        } else {
+            builder
+        };
         more(builder).build().map_err(ClientError::Client)
     }
 

@@ -287,7 +287,9 @@ impl ServerHandler for Handler {
             let error = service::overloaded("calls of this session", self.server.limits.calls_per_session);
             return Ok(failure(&error).into());
         };
-        let called = debug::scope(self.session.listener(), self.call_told(request, &context)).await?;
+        // In a box: the SDK moves what it serves with several times.
+        let call = Box::pin(self.call_told(request, &context));
+        let called = debug::scope(self.session.listener(), call).await?;
         Ok(match called {
             Ok(response) => response,
             Err(error) => {

@@ -15,7 +15,8 @@ use crate::service::clock;
 /// The answer verbatim as the first block; the second, one line, is what it cost and what was done differently.
 pub(super) fn answer(answer: String, notes: &[String], summary: Option<&str>) -> Vec<ContentBlock> {
     let line: Vec<&str> = summary.into_iter().chain(notes.iter().map(String::as_str)).collect();
-    let mut content = vec![ContentBlock::text(answer)];
+    let mut content = Vec::with_capacity(2);
+    content.push(ContentBlock::text(answer));
     if !line.is_empty() {
         content.push(ContentBlock::text(line.join(" · ")));
     }

@@ -322,7 +322,11 @@ pub(super) fn sample(body: &[u8]) -> Option<String> {
 /// `text` without control characters and surrounding space, at most `max_chars` characters.
 pub(super) fn clip(text: &str, max_chars: usize) -> String {
     let printable = |c: char| if c.is_control() { ' ' } else { c };
-    let clipped: String = text.trim().chars().map(printable).take(max_chars).collect();
+    let text = text.trim();
+    if text.len() <= max_chars && !text.chars().any(char::is_control) {
+        return text.to_owned();
+    }
+    let clipped: String = text.chars().map(printable).take(max_chars).collect();
     clipped.trim().to_owned()
 }
 

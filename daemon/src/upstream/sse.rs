@@ -5,6 +5,8 @@
 
 use std::ops::ControlFlow;
 
+use memchr::{memchr, memchr2};
+
 /// The longest line: an `output_item.done` carries a whole answer (8 MiB) as escaped JSON on one line.
 pub(super) const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
@@ -13,9 +15,6 @@ pub(super) const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// A name is a few words; a longer one is cut, which no known name survives.
 const MAX_NAME_BYTES: usize = 256;
-
-/// Bytes looked at in one step: a width that compiles to vector instructions.
-const BLOCK: usize = 32;
 
 /// One event. `name` is empty when there was no `event:` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +57,7 @@ impl SseParser {
             self.after_cr = false;
             rest = rest.strip_prefix(b"\n").unwrap_or(rest);
         }
-        while let Some(at) = line_end(rest) {
+        while let Some(at) = memchr2(b'\n', b'\r', rest) {
             let (line, end) = rest.split_at(at);
             rest = &end[1..];
             if end[0] == b'\r' {
@@ -124,7 +123,7 @@ impl SseParser {
         if line.is_empty() {
             return Ok(self.dispatch(on_event));
         }
-        let (field, value) = match line.iter().position(|&byte| byte == b':') {
+        let (field, value) = match memchr(b':', line) {
             Some(colon) => (&line[..colon], &line[colon + 1..]),
             None => (line, &line[..0]),
         };
@@ -134,7 +133,10 @@ impl SseParser {
             b"event" => {
                 let value = &value[..value.len().min(MAX_NAME_BYTES)];
                 self.name.clear();
-                self.name.push_str(&String::from_utf8_lossy(value));
+                match std::str::from_utf8(value) {
+                    Ok(name) => self.name.push_str(name),
+                    Err(_) => self.name.push_str(&String::from_utf8_lossy(value)),
+                }
             }
             // A comment (empty field name), `id`, `retry`, or unknown.
             _ => {}
@@ -165,17 +167,6 @@ impl SseParser {
         self.has_data = false;
         flow
     }
-}
-
-/// Index of the first CR or LF.
-fn line_end(bytes: &[u8]) -> Option<usize> {
-    let is_end = |&byte: &u8| byte == b'\n' || byte == b'\r';
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-    // Blocks of a length known to the compiler and no early exit inside one: that is what lets them be vectorised.
-    let found = blocks.iter().position(|block| block.iter().fold(false, |found, byte| found | is_end(byte)));
-    let from = found.unwrap_or(blocks.len()) * BLOCK;
-    let within = found.map_or(rest, |at| &blocks[at]);
-    within.iter().position(is_end).map(|at| from + at)
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ impl Turn<'_> {
         let Backend { clocks, connects, .. } = &self.inner.backend;
         let connected = connects.count();
         let sent = Silence::since(clocks.read());
-        let response =
+        let mut response =
             self.send(needs_instructions).await.map_err(|error| lost_in_sleep(error, &sent, clocks))?;
         let headers = response.headers();
         self.note_headers(headers);
@@ -112,11 +112,10 @@ impl Turn<'_> {
         if !status.is_success() {
             return Err(Box::pin(self.inner.backend.http_error(response)).await);
         }
-        let facts = classify::facts(Some(status), headers_of(&response), b"");
-        let served_model = classify::text(headers_of(&response), "openai-model");
         let mut answer = Answer::default();
-        match self.read(response, &mut answer).await {
+        match self.read(&mut response, &mut answer).await {
             Ok(()) => {
+                let served_model = classify::text(response.headers(), "openai-model");
                 let completed = Completed {
                     text: answer.take_text(),
                     response_id: answer.completion.response_id.take(),
@@ -141,7 +140,10 @@ impl Turn<'_> {
                 );
                 Ok(completed)
             }
-            Err(error) => Err(with_what_came(error, answer, facts)),
+            Err(error) => {
+                let facts = classify::facts(Some(status), response.headers(), b"");
+                Err(with_what_came(error, answer, facts))
+            }
         }
     }
 
@@ -176,7 +178,7 @@ impl Turn<'_> {
         backend.send(request, backend.limits.connect + backend.limits.response_head).await
     }
 
-    async fn read(&self, mut response: Response, answer: &mut Answer) -> Result<(), UpstreamError> {
+    async fn read(&self, response: &mut Response, answer: &mut Answer) -> Result<(), UpstreamError> {
         let Backend { limits, clocks, .. } = &self.inner.backend;
         let idle = limits.stream_idle;
         let mut deadline = Instant::now() + idle;
@@ -332,7 +334,7 @@ fn with_what_came(error: UpstreamError, mut answer: Answer, facts: Facts) -> Ups
 
 /// Lets an HTTP/1.1 connection return to the pool: its end of body usually lies ready behind the terminal event. What is not
 /// there at once is not waited for.
-async fn release(mut response: Response) {
+async fn release(response: &mut Response) {
     /// The connection's task needs a few turns to pass the end on.
     const YIELDS: usize = 3;
     for _ in 0..YIELDS {
@@ -342,10 +344,6 @@ async fn release(mut response: Response) {
             Some(Ok(None) | Err(_)) => return,
         }
     }
-}
-
-fn headers_of(response: &Response) -> &HeaderMap {
-    response.headers()
 }
 
 /// For whoever listens. Of what came only the size is told: it may quote the prompt.
