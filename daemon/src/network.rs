@@ -5,8 +5,10 @@
 
 mod certificate;
 mod claims;
+mod connector;
 mod edge;
 mod fault;
+mod http;
 mod probe;
 mod proxy;
 mod roots;
@@ -26,6 +28,7 @@ pub use certificate::{BadCertificate, Problem};
 pub(crate) use claims::warnings;
 pub use edge::EdgeBlock;
 pub use fault::{Cause, Fault};
+pub(crate) use http::{HttpClient, Request, Response, SendError};
 pub(crate) use probe::{Answer, Probed, Stage};
 pub use proxy::ProxyAddress;
 pub use roots::RootsError;

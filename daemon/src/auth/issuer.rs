@@ -281,7 +281,8 @@ impl Issuer {
             error => IssuerError::Broken(Cause::of(&error)),
         };
         let request = request(&client).build().map_err(broken)?;
-        let exchange = Exchange::begins(&request);
+        let bytes = request.body().and_then(|body| body.as_bytes()).map_or(0, <[u8]>::len);
+        let exchange = Exchange::begins(request.method(), request.url(), bytes);
         let answered = client.execute(request).await;
         let head = answered.as_ref().ok().map(|response| (response.status(), response.headers()));
         let request_id = head.and_then(|(_, headers)| headers.get("x-request-id")?.to_str().ok());

@@ -1,7 +1,7 @@
 //! What a request to backend or issuer says on its way, in the words of the original.
 
 use reqwest::header::HeaderMap;
-use reqwest::{Request, StatusCode};
+use reqwest::{Method, StatusCode, Url};
 use tokio::time::Instant;
 
 use super::{Tag, listener, ms};
@@ -15,14 +15,12 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// It is about to be sent.
-    pub(crate) fn begins(request: &Request) -> Self {
+    pub(crate) fn begins(method: &Method, url: &Url, body_bytes: usize) -> Self {
         let Some(listener) = listener() else { return Self { began: None } };
-        listener.tell(Tag::Http, format_args!("Making {} request", request.method()));
-        let url = request.url();
-        let body = request.body().and_then(|body| body.as_bytes()).map_or(0, <[u8]>::len);
+        listener.tell(Tag::Http, format_args!("Making {method} request"));
         // A query may hold what is nobody's business; a password is in no address of ours.
         let place = format!("{}{}", url.origin().ascii_serialization(), url.path());
-        listener.tell(Tag::Http, format_args!("  {place}, {body} bytes"));
+        listener.tell(Tag::Http, format_args!("  {place}, {body_bytes} bytes"));
         Self { began: Some(Instant::now()) }
     }
 

@@ -5,11 +5,12 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use reqwest::header::{
     AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, USER_AGENT,
 };
-use reqwest::{Client, Method, Request, Response, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
@@ -21,7 +22,7 @@ use super::error::{ErrorKind, Retry, UpstreamError};
 use crate::debug::http::Exchange;
 use crate::grant::Grant;
 use crate::limits::Limits;
-use crate::network::ClientError;
+use crate::network::{ClientError, HttpClient, Request, Response, SendError};
 use crate::sleep::{Clocks, Reading};
 
 /// An idle connection is closed before a home router forgets it: a turn sent into a dead connection has an unknown outcome,
@@ -53,7 +54,7 @@ pub(super) struct Backend {
 /// The client, which is its connections.
 #[derive(Debug)]
 struct Pool {
-    client: Arc<OnceCell<Client>>,
+    client: Arc<OnceCell<HttpClient>>,
     last_used: Reading,
 }
 
@@ -92,18 +93,16 @@ impl Backend {
         if let Some(cookies) = self.jar.header(&url, &self.settings.backend, SystemTime::now()) {
             headers.insert(COOKIE, cookies);
         }
-        let mut request = Request::new(method, url);
-        *request.headers_mut() = headers;
-        Ok(request)
+        Ok(Request { method, url, headers, body: Bytes::new() })
     }
 
     /// Sends and waits at most `limit` for the response head.
     pub(super) async fn send(&self, request: Request, limit: Duration) -> Result<Response, UpstreamError> {
         let client = self.client().await?;
-        let exchange = Exchange::begins(&request);
-        let answered = match timeout(limit, client.execute(request)).await {
+        let exchange = Exchange::begins(&request.method, &request.url, request.body.len());
+        let answered = match timeout(limit, client.send(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(self.not_answered(error)),
+            Ok(Err(error)) => Err(Self::not_answered(error)),
             Err(_elapsed) => Err(UpstreamError::new(ErrorKind::Timeout { after: limit }, Retry::Unknown)),
         };
         let head = answered.as_ref().ok().map(|response| (response.status(), response.headers()));
@@ -162,7 +161,7 @@ impl Backend {
         classify::http_error(response.status(), response.headers(), &body)
     }
 
-    async fn client(&self) -> Result<Client, UpstreamError> {
+    async fn client(&self) -> Result<HttpClient, UpstreamError> {
         let build = || async {
             let settings = self.settings.clone();
             let (connect, connects) = (self.limits.connect, self.connects.clone());
@@ -175,26 +174,26 @@ impl Backend {
     }
 
     /// A request without a response head: provably not executed, or nobody knows.
-    fn not_answered(&self, error: reqwest::Error) -> UpstreamError {
-        if error.is_connect() {
-            let fault = self.settings.network.fault(error);
-            let retry = if fault.is_lasting() { Retry::Never } else { Retry::Safe };
-            return UpstreamError::new(ErrorKind::Connect, retry).with_source(fault);
+    fn not_answered(error: SendError) -> UpstreamError {
+        match error {
+            SendError::Prepare(source) => not_prepared(source),
+            SendError::Connect(fault) => {
+                let retry = if fault.is_lasting() { Retry::Never } else { Retry::Safe };
+                UpstreamError::new(ErrorKind::Connect, retry).with_source(fault)
+            }
+            SendError::Lost { is_unsent: true, source } => {
+                UpstreamError::new(ErrorKind::Connect, Retry::Safe).with_source(source)
+            }
+            SendError::Lost { is_unsent: false, source } => {
+                let kind = ErrorKind::Interrupted { events: 0, bytes: 0 };
+                UpstreamError::new(kind, Retry::Unknown).with_source(source)
+            }
         }
-        let error = error.without_url();
-        let (kind, retry) = if error.is_builder() {
-            (ErrorKind::Setup, Retry::Never)
-        } else if is_unsent(&error) {
-            (ErrorKind::Connect, Retry::Safe)
-        } else {
-            (ErrorKind::Interrupted { events: 0, bytes: 0 }, Retry::Unknown)
-        };
-        UpstreamError::new(kind, retry).with_source(error)
     }
 
     /// The pool of connections; a new one after a sleep, since nobody knows which of the old ones still lead anywhere. Streams
     /// that run keep theirs.
-    fn pool(&self) -> Arc<OnceCell<Client>> {
+    fn pool(&self) -> Arc<OnceCell<HttpClient>> {
         let now = self.clocks.read();
         let mut pool = self.pool.lock();
         if let Some(slept) = now.slept_since(&pool.last_used) {
@@ -218,44 +217,33 @@ async fn read_body(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, 
             Ok(None) => return Ok(body),
             Err(error) => {
                 let kind = ErrorKind::Interrupted { events: 0, bytes: body.len() as u64 };
-                return Err(UpstreamError::new(kind, Retry::Safe).with_source(error.without_url()));
+                return Err(UpstreamError::new(kind, Retry::Safe).with_source(error));
             }
         }
     }
 }
 
-fn build_client(settings: &Settings, connect: Duration, connects: Connects) -> Result<Client, ClientError> {
-    settings.network.client(|builder| {
-        let builder = builder
-            .connect_timeout(connect)
-            .connector_layer(connects)
-            .tcp_nodelay(true)
-            .pool_idle_timeout(POOL_IDLE)
-            .http2_keep_alive_interval(PING_EVERY)
-            .http2_keep_alive_timeout(PING_TIMEOUT);
-        #[cfg(test)]
-        if settings.http2_only {
-            return builder.http2_prior_knowledge();
-        }
-        builder
-    })
+fn build_client(
+    settings: &Settings,
+    connect: Duration,
+    connects: Connects,
+) -> Result<HttpClient, ClientError> {
+    HttpClient::new(
+        &settings.network,
+        connect,
+        move |took| connects.add(took),
+        |builder| {
+            #[cfg(test)]
+            builder.http2_only(settings.http2_only);
+            builder
+                .pool_idle_timeout(POOL_IDLE)
+                .http2_keep_alive_interval(PING_EVERY)
+                .http2_keep_alive_timeout(PING_TIMEOUT)
+        },
+    )
 }
 
 /// Nothing was sent.
 pub(super) fn not_prepared(source: impl StdError + Send + Sync + 'static) -> UpstreamError {
     UpstreamError::new(ErrorKind::Setup, Retry::Never).with_source(source)
-}
-
-/// hyper gave the request back before writing it, or the HTTP/2 server says that it did not process it: `REFUSED_STREAM`, or a
-/// graceful `GOAWAY` that excludes our stream (RFC 9113 §8.7).
-fn is_unsent(error: &reqwest::Error) -> bool {
-    /// As the h2 crate prints these two; a test holds it to that.
-    const NOT_PROCESSED: [&str; 2] = [
-        "stream error received: refused stream before processing any application logic",
-        "connection error received: not a result of an error",
-    ];
-    std::iter::successors(error.source(), |error| (*error).source()).any(|cause| {
-        cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
-            || NOT_PROCESSED.iter().any(|text| cause.to_string().starts_with(text))
-    })
 }

@@ -5,8 +5,8 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
+use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Response};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -23,6 +23,7 @@ use super::{Completed, Inner, UpstreamEvent};
 use crate::debug::{self, Tag};
 use crate::grant::Grant;
 use crate::limits::Limits;
+use crate::network::Response;
 use crate::sleep::{Clocks, Silence};
 
 /// Models remembered as wanting instructions; the catalogue holds a dozen.
@@ -174,7 +175,7 @@ impl Turn<'_> {
         }
         tracing::debug!(model = self.request.model, bytes = body.len(), lite = form.lite, "sending a turn");
         let mut request = backend.request(Method::POST, url, self.grant, headers).map_err(not_prepared)?;
-        *request.body_mut() = Some(body.into());
+        request.body = body.into();
         backend.send(request, backend.limits.connect + backend.limits.response_head).await
     }
 
@@ -190,7 +191,7 @@ impl Turn<'_> {
                 Ok(Ok(None)) => answer.finish(),
                 Ok(Err(source)) => {
                     let kind = ErrorKind::Interrupted { events: answer.events, bytes: answer.bytes };
-                    let error = UpstreamError::new(kind, Retry::Unknown).with_source(source.without_url());
+                    let error = UpstreamError::new(kind, Retry::Unknown).with_source(source);
                     return Err(lost_in_sleep(error, &silence, clocks));
                 }
                 Err(_elapsed) if silence.outlasted_a_sleep(&clocks.read()) => {
