@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::binding::check_workspace;
-use super::config::{AuthConfig, ConfigError};
+use super::config::AuthConfig;
 use super::credentials::{Binding, Credentials, Need, Reason};
 use super::error::{AuthError, NotRefreshable};
 use super::freshness::{Freshness, KeepFresh};
@@ -73,22 +73,8 @@ pub(super) struct Shared {
 }
 
 impl TokenManager {
-    /// Touches neither file nor network. Refreshes and logins run on `tracker`; see [`TokenManager::release`].
-    pub fn new(config: AuthConfig, limits: Limits, tracker: TaskTracker) -> Result<Self, ConfigError> {
-        Self::with(config, limits, tracker, Seams::default())
-    }
-
-    pub(super) fn with(
-        config: AuthConfig,
-        limits: Limits,
-        tracker: TaskTracker,
-        seams: Seams,
-    ) -> Result<Self, ConfigError> {
-        let place = (config.file.clone(), Shelf::First, Changes::default());
-        Ok(Self::at(place, config.normalized()?, limits, tracker, seams))
-    }
-
-    /// The manager of the login on this shelf of this file; `config` is normalized.
+    /// The manager of the login on this shelf of this file; `config` is normalized. Touches neither file nor network.
+    /// Refreshes and logins run on `tracker`; see [`TokenManager::release`].
     pub(super) fn at(
         (file, shelf, changes): (PathBuf, Shelf, Changes),
         config: AuthConfig,

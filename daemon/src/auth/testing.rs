@@ -9,11 +9,17 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use tokio_util::task::TaskTracker;
 
 use super::claims::unix_seconds;
 use super::config::AuthConfig;
 use super::credentials::{Binding, Credentials, OwnGrant};
+use super::manager::TokenManager;
 use super::record;
+use super::seams::Seams;
+use super::shelf::Shelf;
+use super::store::Changes;
+use crate::limits::Limits;
 use crate::network::Network;
 use crate::secret::Secret;
 
@@ -79,6 +85,17 @@ pub(super) fn config(issuer: &str, file: PathBuf) -> AuthConfig {
         network: Network::default(),
         machine_id: Some("machine-a".to_owned()),
     }
+}
+
+/// The manager of the first login of this configuration.
+pub(super) fn manager(
+    config: AuthConfig,
+    limits: Limits,
+    tracker: TaskTracker,
+    seams: Seams,
+) -> TokenManager {
+    let place = (config.file.clone(), Shelf::First, Changes::default());
+    TokenManager::at(place, config.normalized().unwrap(), limits, tracker, seams)
 }
 
 /// Puts this text into the file, as a program without care would.

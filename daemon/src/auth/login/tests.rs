@@ -7,9 +7,10 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::*;
+use crate::auth::seams::Seams;
 use crate::auth::testing::issuer::{FakeIssuer, Reply, Seen};
 use crate::auth::testing::{
-    ACCOUNT, access_token, config, credentials, hard_link, put, put_login, read_json,
+    ACCOUNT, access_token, config, credentials, hard_link, manager, put, put_login, read_json,
 };
 use crate::auth::{AuthConfig, TokenManager};
 
@@ -36,7 +37,7 @@ impl Rig {
         let issuer = FakeIssuer::start(answer).await;
         let mut config = config(&issuer.url, home.path().join(".claude/auth.json"));
         configure(&mut config);
-        let tokens = TokenManager::new(config, limits, TaskTracker::new()).unwrap();
+        let tokens = manager(config, limits, TaskTracker::new(), Seams::default());
         Self { home, issuer, tokens }
     }
 

@@ -11,7 +11,7 @@ use crate::auth::slot::Holder;
 use crate::auth::store::StoreError;
 use crate::auth::testing::issuer::{FakeIssuer, Reply, Seen};
 use crate::auth::testing::{
-    ACCOUNT, access_token, config, credentials, hard_link, put, put_login, read_json, remove,
+    ACCOUNT, access_token, config, credentials, hard_link, manager, put, put_login, read_json, remove,
 };
 use crate::secret::Secret;
 
@@ -64,14 +64,13 @@ impl Rig {
         let issuer = FakeIssuer::start(answer).await;
         let mut config = config(&issuer.url, home.path().join("auth.json"));
         configure(&mut config);
-        let tokens =
-            TokenManager::with(config.clone(), limits.clone(), TaskTracker::new(), killed()).unwrap();
+        let tokens = manager(config.clone(), limits.clone(), TaskTracker::new(), killed());
         Self { home, issuer, tokens, config, limits }
     }
 
     /// What a new process would find. The old one's tasks may hang, but its process counts as dead.
     fn restart(&self) -> TokenManager {
-        TokenManager::with(self.config.clone(), self.limits.clone(), TaskTracker::new(), killed()).unwrap()
+        manager(self.config.clone(), self.limits.clone(), TaskTracker::new(), killed())
     }
 
     /// Renews the login, to the end of it.

@@ -36,7 +36,7 @@ impl House {
             issuer: Some(self.issuer.clone()),
         };
         let config = config(URL, self.file());
-        (TokenManager::with(config, self.limits.clone(), tracker.clone(), seams).unwrap(), tracker)
+        (manager(config, self.limits.clone(), tracker.clone(), seams), tracker)
     }
 
     /// Our record holds this refresh token, and an access token that ends in so many seconds.
