@@ -63,6 +63,20 @@ fn every_file_that_a_page_names_exists() {
 }
 
 #[test]
+fn every_recipe_has_less_than_ten_lines() {
+    let page = read("CONTRIBUTING.md");
+    let recipes: Vec<&str> = page
+        .split("\n## ")
+        .filter(|section| section.starts_with("Add ") || section.starts_with("Change "))
+        .collect();
+    assert!(recipes.len() >= 5, "{}", recipes.len());
+    for recipe in recipes {
+        let (title, steps) = recipe.split_once("\n\n").unwrap();
+        assert!(steps.trim_end().lines().count() < 10, "{title}");
+    }
+}
+
+#[test]
 fn every_link_between_pages_leads_somewhere() {
     for page in pages() {
         let text = read(&page);

@@ -1,5 +1,6 @@
 //! Both protocol eras over the real shim: `initialize` of the older revisions, stateless requests of 2026-07-28.
 
+use codex_oauth_proto::tools::TOOLS_JSON;
 use codex_oauth_rig::{Rig, Shim, text_of};
 use serde_json::{Value, json};
 
@@ -10,6 +11,11 @@ fn modern(mut params: Value) -> Value {
         "io.modelcontextprotocol/clientInfo": {"name": "it", "version": "1"}
     });
     params
+}
+
+/// The tools of this build.
+fn tools() -> Value {
+    serde_json::from_str(TOOLS_JSON).unwrap()
 }
 
 #[test]
@@ -24,7 +30,7 @@ fn every_older_revision_is_negotiated_as_asked() {
         assert_eq!(result["serverInfo"]["name"], "codex-oauth");
         shim.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
         let listed = shim.request(&json!(1), "tools/list", &json!({}))["result"].clone();
-        assert_eq!(listed["tools"].as_array().unwrap().len(), 5);
+        assert_eq!(listed["tools"], tools());
         assert!(listed.get("resultType").is_none(), "older peers know no resultType: {listed}");
         assert_eq!(shim.request(&json!(2), "ping", &json!({}))["result"], json!({}));
         shim.call(&json!(3), "codex_query", &json!({"prompt": revision}));
@@ -51,7 +57,7 @@ fn a_probe_then_stateless_requests_as_claude_code_sends_them() {
     let result = &probe["result"];
     assert!(result["supportedVersions"].as_array().unwrap().contains(&json!("2026-07-28")), "{probe}");
     let listed = shim.request(&json!(0), "tools/list", &modern(json!({})))["result"].clone();
-    assert_eq!((&listed["resultType"], listed["tools"].as_array().unwrap().len()), (&json!("complete"), 5));
+    assert_eq!((&listed["resultType"], &listed["tools"]), (&json!("complete"), &tools()));
     assert!(listed["ttlMs"].is_number() && listed["cacheScope"].is_string(), "{listed}");
     let params = modern(json!({"name": "codex_query", "arguments": {"prompt": "stateless"}}));
     let result = shim.request(&json!(1), "tools/call", &params)["result"].clone();
