@@ -90,7 +90,7 @@ fn each_state_of_the_login_has_its_line_its_next_step_and_its_exit_code() {
         ),
         (
             json!({ "status": "unreadable" }),
-            "unreadable /home/ada/.claude/auth.json",
+            "unusable   /home/ada/.claude/auth.json",
             Some("repair or move away"),
             1,
         ),

@@ -28,8 +28,8 @@ pub enum AuthError {
     /// The login belongs to another issuer or backend and is not sent to the configured one. Next step: repair the
     /// configuration, or sign in with this one.
     #[error(
-        "could not use the login: it is bound to `{issuer}` and `{backend_origin}`, and configured are \
-         `{our_issuer}` and `{our_backend_origin}`"
+        "could not use the login: {}",
+        elsewhere((issuer, our_issuer), (backend_origin, our_backend_origin))
     )]
     GrantElsewhere {
         /// The issuer of the login.
@@ -218,6 +218,16 @@ impl From<StoreError> for AuthError {
     fn from(error: StoreError) -> Self {
         Self::Store(Arc::new(error))
     }
+}
+
+/// Where a login belongs, and what is configured; each pair is told only where its two differ.
+fn elsewhere(issuer: (&str, &str), backend: (&str, &str)) -> String {
+    let pairs = [("issuer", issuer), ("backend", backend)];
+    let told =
+        pairs.into_iter().filter(|(_, (theirs, ours))| theirs != ours).map(|(what, (theirs, ours))| {
+            format!("it belongs to the {what} `{theirs}`, and the configured one is `{ours}`")
+        });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 fn known_names(known: &[String]) -> String {

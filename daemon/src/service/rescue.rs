@@ -49,7 +49,7 @@ impl AuthError {
                 WireError::upstream(Code::AuthUnavailable, Retry::After { seconds }, message)
                     .next(step_of(self).unwrap_or(NextStep::RetryIn { seconds }))
             }
-            Self::Store(error) => daemon(Code::CredentialFile, Retry::Never, message).next(file_step(error)),
+            Self::Store(error) => unusable(error, message),
             Self::NotSaved { retry_at, source } => {
                 let seconds = seconds_until(*retry_at);
                 daemon(Code::CredentialFile, Retry::After { seconds }, message)
@@ -123,9 +123,7 @@ impl LoginError {
     pub(super) fn to_wire(&self) -> WireError {
         let message = with_causes(self);
         match self {
-            Self::Store(error) => {
-                WireError::daemon(ErrorCode::CredentialFile, Retry::Never, message).next(file_step(error))
-            }
+            Self::Store(error) => unusable(error, message),
             Self::Workspace { .. } => {
                 WireError::daemon(ErrorCode::AccountMismatch, Retry::Safe, message).next(NextStep::Login)
             }
@@ -308,7 +306,18 @@ fn facts(facts: &Facts, message: &str) -> String {
     if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) }
 }
 
-/// A login takes the place of what cannot be understood, and keeps it beside the file; what cannot be read at all is in its way too.
+/// A credential file that is left as it is.
+fn unusable(error: &StoreError, message: String) -> WireError {
+    let kept = match error {
+        StoreError::Unreadable { source: ReadError::Parse(_), .. } => {
+            "; a new login keeps it beside, as `….unreadable-…`"
+        }
+        _ => "",
+    };
+    WireError::daemon(ErrorCode::CredentialFile, Retry::Never, message + kept).next(file_step(error))
+}
+
+/// A login takes the place of what cannot be understood; what cannot be read at all is in its way too.
 pub(super) fn file_step(error: &StoreError) -> NextStep {
     match error {
         StoreError::Unreadable { source: ReadError::Parse(_), .. } | StoreError::BadRecord { .. } => {

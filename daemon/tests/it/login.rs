@@ -52,32 +52,6 @@ fn the_login_tool_gives_a_link_at_once_and_the_status_tells_its_end() {
 }
 
 #[test]
-fn every_window_has_the_same_login_and_learns_at_once_that_one_signed_out() {
-    let rig = Rig::new();
-    let _daemon = rig.daemon();
-    let mut windows = [Shim::initialized(&rig.home), Shim::initialized(&rig.home)];
-    let mut say = |window: usize, tool: &str, arguments: &Value| {
-        let result = windows[window].request_tool(tool, arguments);
-        text_of(&result)
-    };
-    let nothing = json!({});
-    let links = [0, 1].map(|window| say(window, "codex_login", &nothing));
-    assert_eq!(links[0], links[1]);
-    let link = links[0].split_whitespace().find(|word| word.starts_with("http")).unwrap();
-    assert_eq!(rig.fake.authorize(link).unwrap().status, 200);
-    for window in [0, 1] {
-        assert!(say(window, "codex_status", &nothing).starts_with("signed in"), "{window}");
-        assert!(say(window, "codex_query", &json!({"prompt": "hello"})).contains("hello"), "{window}");
-    }
-    assert!(say(0, "codex_clear", &nothing).starts_with("Credentials cleared"));
-    for window in [0, 1] {
-        assert!(say(window, "codex_status", &nothing).starts_with("signed out"), "{window}");
-        let refused = say(window, "codex_query", &json!({"prompt": "hello"}));
-        assert!(refused.starts_with("Not authenticated"), "{window}: {refused}");
-    }
-}
-
-#[test]
 fn a_login_keeps_what_other_programs_have_in_the_file_and_its_own_secret_nested() {
     let rig = Rig::new();
     put(&rig, r#"{"zeta": 1, "openai_codex": {"junk": true}, "alpha": {"b": 2, "a": 1}}"#);

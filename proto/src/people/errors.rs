@@ -98,8 +98,8 @@ pub fn entry(code: ErrorCode) -> Entry {
             "The login belongs to another issuer, backend or workspace than the configured one, and is not sent anywhere.",
             Daemon,
             &[Never],
-            "could not use the login: it is bound to `https://auth.openai.com` and `https://chatgpt.com`, and \
-             configured are `https://issuer.example` and `https://backend.example`",
+            "could not use the login: it belongs to the issuer `https://auth.openai.com`, and the configured one is \
+             `https://issuer.example`",
             Some(Step::Login),
             Vec::new(),
         ),

@@ -86,7 +86,7 @@ fn login_line(account: &ReadResult, now: u64) -> String {
             row("signed in", &format!("{who} · token renews with the next question"))
         }
         LoginStatus::Expired => row("expired", &who),
-        LoginStatus::Unreadable => row("unreadable", &account.credential_file),
+        LoginStatus::Unreadable => row("unusable", &account.credential_file),
         LoginStatus::Unknown => row("unknown", "the daemon names a state that this command does not know"),
     }
 }
@@ -98,7 +98,7 @@ fn account_text(account: &NamedAccount) -> String {
         LoginStatus::Authenticated | LoginStatus::NeedsRefresh => person(account.account.as_ref()),
         LoginStatus::NotAuthenticated => "signed out".to_owned(),
         LoginStatus::Expired => format!("{}, expired", person(account.account.as_ref())),
-        LoginStatus::Unreadable | LoginStatus::Unknown => "unreadable".to_owned(),
+        LoginStatus::Unreadable | LoginStatus::Unknown => "unusable".to_owned(),
     };
     let codex = match account.codex_mode {
         None => "",

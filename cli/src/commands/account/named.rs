@@ -46,7 +46,7 @@ fn row(account: &NamedAccount) -> [String; 4] {
         LoginStatus::Authenticated | LoginStatus::NeedsRefresh => "signed in",
         LoginStatus::NotAuthenticated => "signed out",
         LoginStatus::Expired => "expired",
-        LoginStatus::Unreadable | LoginStatus::Unknown => "unreadable",
+        LoginStatus::Unreadable | LoginStatus::Unknown => "unusable",
     };
     let whose = match account.codex_mode {
         None => how.to_owned(),
