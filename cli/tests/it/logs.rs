@@ -91,10 +91,14 @@ fn with_a_service_of_systemd_the_journal_is_asked_and_followed_without_a_gap() {
     let without = place.run(&["logs"]);
     assert!(without.code() != 0 && without.stderr.contains("no journalctl on PATH"), "{}", without.stderr);
     let tool = place.path().join("journalctl");
+    let executable = || std::fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
+    append(&tool, "#!/bin/sh\n");
+    executable();
+    let empty = Running::start(place.command(&["logs"]).env("PATH", place.path())).finish();
+    assert!(empty.code() == 0 && empty.stderr.contains("you may not read the journal"), "{}", empty.stderr);
     append(
         &tool,
-        r#"#!/bin/sh
-case "$*" in
+        r#"case "$*" in
 "--user -u codex-oauthd -o short-iso -q --show-cursor -n 20000")
     echo "T host codex-oauthd[7]:  INFO codex_oauthd::server: ready"
     echo "T host codex-oauthd[7]:  INFO codex_oauthd::debug: [HTTP] one session=1"
@@ -105,7 +109,6 @@ case "$*" in
 esac
 "#,
     );
-    std::fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
     let mut command = place.command(&["logs", "--debug", "-f"]);
     let ran = Running::start(command.env("PATH", place.path())).finish();
     let shown =

@@ -20,6 +20,10 @@ const ASK: [&str; 5] = ["--user", "-u", "codex-oauthd", "-o", "short-iso"];
 /// Lines among which debug lines are looked for.
 const SEARCHED_LINES: usize = 20_000;
 
+/// Said of an empty answer. Of a journal that is not kept on disk, a user has no file of his own (journald.conf(5), `SplitMode=`).
+const NOTHING: &str = "the journal shows no line of the daemon: it has not run yet, or you may not read the journal, as the groups \
+    `systemd-journal` and `adm` may";
+
 /// For a journal of gigabytes on a slow disk.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -38,7 +42,11 @@ pub(super) fn show(context: &mut Context, args: LogsArgs) -> Result<Exit, Failur
         Some((lines, cursor)) => (lines, Some(cursor.trim())),
         None => (said.as_str(), None),
     };
-    print(context, &last(lines.lines(), args.lines, args), args)?;
+    if lines.trim().is_empty() && args.lines > 0 {
+        context.output.note(NOTHING)?;
+    } else {
+        print(context, &last(lines.lines(), args.lines, args), args)?;
+    }
     if args.follow {
         let mut command = asking(context, &program);
         command.args(["-q", "-f"]);
@@ -58,7 +66,8 @@ pub(super) fn show(context: &mut Context, args: LogsArgs) -> Result<Exit, Failur
 pub(super) fn end(context: &Context, count: usize) -> Result<String, WireError> {
     let mut command = asking(context, &program(context)?);
     command.args(["-q", "--no-pager", "--no-hostname", "-n"]).arg(count.to_string());
-    child::ask(&mut command, PATIENCE).map_err(|why| unreadable(&why))
+    let said = child::ask(&mut command, PATIENCE).map_err(|why| unreadable(&why))?;
+    Ok(if said.trim().is_empty() { format!("{NOTHING}\n") } else { said })
 }
 
 fn program(context: &Context) -> Result<PathBuf, WireError> {
