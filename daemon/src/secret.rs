@@ -4,7 +4,7 @@
 //! it takes a visible [`Secret::expose`], so that every place where a token leaves this type can be found by name.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -12,28 +12,45 @@ use zeroize::Zeroizing;
 /// An access token, refresh token, authorization code or PKCE verifier.
 ///
 /// A clone is the same text in memory.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<Zeroizing<String>>);
+#[derive(Clone)]
+pub struct Secret(Arc<Text>);
+
+struct Text {
+    text: Zeroizing<String>,
+    /// Asked for with every question, of the same token for days.
+    fingerprint: OnceLock<Fingerprint>,
+}
 
 impl Secret {
     /// Takes the text over; the caller keeps no copy.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Arc::new(Zeroizing::new(text.into())))
+        Self(Arc::new(Text { text: Zeroizing::new(text.into()), fingerprint: OnceLock::new() }))
     }
 
     /// The text itself: for a request header, a request body or the credential file, nothing else.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.0.text
     }
 
     /// The first 12 hex digits of SHA-256: enough to tell two tokens apart in a log, useless to spend one.
     pub fn fingerprint(&self) -> Fingerprint {
-        let digest = Sha256::digest(self.0.as_bytes());
-        let start =
-            digest.iter().take(Fingerprint::LEN / 2).fold(0_u64, |start, byte| start << 8 | u64::from(*byte));
-        Fingerprint(format!("{start:0width$x}", width = Fingerprint::LEN))
+        let name = || {
+            let digest = Sha256::digest(self.expose().as_bytes());
+            let bytes = digest.iter().take(Fingerprint::LEN / 2);
+            let start = bytes.fold(0_u64, |start, byte| start << 8 | u64::from(*byte));
+            Fingerprint(format!("{start:0width$x}", width = Fingerprint::LEN))
+        };
+        self.0.fingerprint.get_or_init(name).clone()
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,7 @@
 //! Whether a login may be used and renewed by this daemon: the one place that decides where a grant may go.
 
+use std::borrow::Cow;
+
 use super::config::AuthConfig;
 use super::credentials::{Binding, Credentials, machine_hash};
 use super::error::{AuthError, NotRefreshable};
@@ -29,9 +31,9 @@ impl Binding {
 
     /// Whether `login` may be sent to our issuer and backend at all, the access token included.
     pub(super) fn check_place(&self, login: &Credentials) -> Result<(), AuthError> {
-        let public = Self::public();
-        let theirs = login.own.as_ref().map(|own| &own.bound).or(login.place.as_ref()).unwrap_or(&public);
-        if self.same_place(theirs) {
+        let bound = login.own.as_ref().map(|own| &own.bound).or(login.place.as_ref());
+        let theirs = bound.map_or_else(|| Cow::Owned(Self::public()), Cow::Borrowed);
+        if self.same_place(&theirs) {
             return Ok(());
         }
         Err(AuthError::GrantElsewhere {

@@ -1,6 +1,6 @@
 //! Which request is which: JSON-RPC ids are the client's and may repeat, so inside the daemon a request has a number.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use codex_oauth_proto::hello::Hello;
 use parking_lot::Mutex;
@@ -45,10 +45,8 @@ struct Table {
     next: u64,
     /// Numbers that the client gave to requests on an earlier connection, by their id, oldest first.
     resumed: HashMap<RequestId, VecDeque<u64>>,
-    /// Unanswered numbers by the client's id, oldest first.
-    open: HashMap<RequestId, VecDeque<u64>>,
-    /// The client's id by number, and the place that the request holds.
-    ids: HashMap<u64, (RequestId, Option<OwnedSemaphorePermit>)>,
+    /// Unanswered requests by number: the client's id, and the place that the request holds.
+    open: BTreeMap<u64, (RequestId, Option<OwnedSemaphorePermit>)>,
     /// How the latest requests were called off, oldest first.
     cancelled: VecDeque<(u64, Cancellation)>,
     /// The latest questions that have their answer, oldest first.
@@ -73,8 +71,7 @@ impl Calls {
         Self(Mutex::new(Table {
             next: hello.next,
             resumed,
-            open: HashMap::new(),
-            ids: HashMap::new(),
+            open: BTreeMap::new(),
             cancelled: VecDeque::new(),
             answered: VecDeque::new(),
         }))
@@ -88,22 +85,21 @@ impl Calls {
             table.next += 1;
             table.next - 1
         });
-        table.open.entry(id.clone()).or_default().push_back(n);
-        table.ids.insert(n, (id, place));
+        table.open.insert(n, (id, place));
         drop(table);
         n
     }
 
     /// Whether a request has no answer yet.
     pub(super) fn has_open(&self) -> bool {
-        !self.0.lock().ids.is_empty()
+        !self.0.lock().open.is_empty()
     }
 
     /// The client called off its latest request with this id: its number, if it has no answer yet.
     pub(super) fn cancel(&self, id: &RequestId, cancellation: Cancellation) -> Option<u64> {
         let mut table = self.0.lock();
-        let n = table.open.get_mut(id)?.pop_back()?;
-        table.forget(n, id);
+        let n = *table.open.iter().rev().find(|(_, (other, _))| other == id)?.0;
+        table.open.remove(&n);
         if table.cancelled.len() >= MOST_CANCELLED {
             table.cancelled.pop_front();
         }
@@ -122,7 +118,7 @@ impl Calls {
     /// The answer to question `n` is about to go out. Its client may have stopped waiting all the same.
     pub(super) fn answered(&self, n: u64, turn: Abandoned) {
         let mut table = self.0.lock();
-        let Some(id) = table.ids.get(&n).map(|(id, _)| id.clone()) else { return };
+        let Some(id) = table.open.get(&n).map(|(id, _)| id.clone()) else { return };
         if table.answered.len() >= MOST_ANSWERED {
             table.answered.pop_front();
         }
@@ -140,23 +136,7 @@ impl Calls {
 
     /// Request `n` has its answer: the client's id to put on it, and its place. `None`: it was called off, and gets none.
     pub(super) fn close(&self, n: u64) -> Option<(RequestId, Option<OwnedSemaphorePermit>)> {
-        let mut table = self.0.lock();
-        let (id, place) = table.ids.remove(&n)?;
-        if let Some(open) = table.open.get_mut(&id) {
-            open.retain(|other| *other != n);
-        }
-        table.forget(n, &id);
-        drop(table);
-        Some((id, place))
-    }
-}
-
-impl Table {
-    fn forget(&mut self, n: u64, id: &RequestId) {
-        self.ids.remove(&n);
-        if self.open.get(id).is_some_and(VecDeque::is_empty) {
-            self.open.remove(id);
-        }
+        self.0.lock().open.remove(&n)
     }
 }
 
@@ -179,7 +159,7 @@ mod tests {
             next,
             resume: resume.iter().map(|(n, id)| Resume { n: *n, id: (*id).into(), sent: false }).collect(),
             auth_file: String::new(),
-            env: std::collections::BTreeMap::new(),
+            env: BTreeMap::new(),
             proxy: None,
             no_proxy: None,
             ca_file: None,

@@ -1,10 +1,11 @@
 //! Requests that are made again: after a lost connection, after the daemon's death, or because their client stopped
 //! waiting. What was paid for is given out, and nothing is sent upstream twice for one request (DESIGN §4).
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use codex_oauth_proto::api::trace;
 use codex_oauth_proto::api::turn::{Kept, ListResult};
 use codex_oauth_proto::{ErrorCode, NextStep, Nonce, Retry, WireError};
-use sha2::{Digest as _, Sha256};
 
 use super::turn::{Outcome, Question, Turn};
 use super::{CodexService, internal};
@@ -18,7 +19,7 @@ const MOST_ABANDONED: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Abandoned {
     client: Nonce,
-    question: [u8; 32],
+    question: u64,
     turn: String,
 }
 
@@ -175,15 +176,10 @@ fn unreadable(error: &StateError) -> WireError {
     internal("read the kept answers", error)
 }
 
-/// Tells questions apart without keeping them.
-fn fingerprint(question: &Question) -> [u8; 32] {
+/// Tells questions of one client apart without keeping them. It is taken of every question, so it is a cheap one.
+fn fingerprint(question: &Question) -> u64 {
     let Question { prompt, model, effort, instructions, temperature, account } = question;
-    let mut hash = Sha256::new();
-    for text in [Some(prompt), model.as_ref(), effort.as_ref(), instructions.as_ref(), account.as_ref()] {
-        // An absent text is none that is empty, and no two run together.
-        hash.update(text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
-        hash.update(text.map_or("", String::as_str));
-    }
-    hash.update(temperature.map_or(u64::MAX, f64::to_bits).to_le_bytes());
-    hash.finalize().into()
+    let mut hasher = DefaultHasher::new();
+    (prompt, model, effort, instructions, temperature.map(f64::to_bits), account).hash(&mut hasher);
+    hasher.finish()
 }

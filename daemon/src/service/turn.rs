@@ -208,7 +208,7 @@ impl CodexService {
         }
         let running = Running { inner: Arc::clone(&self.inner), id: id.clone(), session_id };
         let tracer = Tracer::new(&id, &question);
-        // In a box from the start: all that a turn may ever wait for is 12 KB, which each further move would copy.
+        // In a box from the start: what a turn is made of is some KB, which each further move would copy.
         let work = Box::pin(work::work(running, question, cancel, askers, tracer));
         let work = work.instrument(tracing::info_span!("turn", id));
         let _detached = task::spawn(&self.inner.tracker, "turn", work);

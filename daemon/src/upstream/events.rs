@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -102,6 +103,8 @@ fn by_name<'a>(name: &str, data: &'a [u8]) -> Event<'a> {
                 None => Event::Generated,
             }))
         }
+        // Its parts follow one by one.
+        "response.output_item.added" if memmem::find(data, br#""content":[]"#).is_some() => Event::Ignored,
         "response.output_item.added" => {
             or_unparsable(serde_json::from_slice(data).map(|Item { item }| match item.into_text() {
                 Some(text) if !text.is_empty() => Event::Generated,

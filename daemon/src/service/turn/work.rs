@@ -39,7 +39,8 @@ pub(super) async fn work(
     let teller = Teller { askers, began };
     let mut course = Course { sent: false, partial: String::new(), served: Served::default(), tracer };
     course.tracer.begins();
-    let asking = ask(&running, &question, &teller, &mut course);
+    // In a box: `select!` moves it.
+    let asking = Box::pin(ask(&running, &question, &teller, &mut course));
     let result = tokio::select! {
         () = cancel.cancelled() => None,
         result = asking => Some(result),
