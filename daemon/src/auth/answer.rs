@@ -76,7 +76,9 @@ fn message(json: &Value, body: &[u8], secrets: &[&Secret]) -> String {
     }
     let raw = String::from_utf8_lossy(body);
     let text = tidy(&scrub(named.unwrap_or(&raw), secrets), MAX_MESSAGE_CHARS);
-    if text.is_empty() { "empty answer".to_owned() } else { text }
+    // It stands in the middle of a message of ours.
+    let text = text.trim_end_matches('.');
+    if text.is_empty() { "empty answer".to_owned() } else { text.to_owned() }
 }
 
 fn scrub(text: &str, secrets: &[&Secret]) -> String {
@@ -135,7 +137,7 @@ mod tests {
             (r#"{"detail":"x"}"#, "x"),
             (r#"{"other":"x"}"#, r#"{"other":"x"}"#),
             (" <html><body>x", "a web page in place of an answer"),
-            ("  plain \n text ", "plain text"),
+            ("  plain \n text. ", "plain text"),
             ("", "empty answer"),
         ] {
             let Verdict::Failed { message, .. } = judge(500, body.as_bytes(), &[]) else { panic!("{body}") };

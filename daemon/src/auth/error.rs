@@ -231,7 +231,11 @@ fn elsewhere(issuer: (&str, &str), backend: (&str, &str)) -> String {
 }
 
 fn known_names(known: &[String]) -> String {
-    if known.is_empty() { String::new() } else { format!(" (there are {})", known.join(", ")) }
+    match known {
+        [] => String::new(),
+        [one] => format!(" (there is only `{one}`)"),
+        several => format!(" (there are `{}`)", several.join("`, `")),
+    }
 }
 
 fn refusal_cause(refusal: &Refusal) -> String {

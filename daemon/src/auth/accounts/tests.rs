@@ -97,7 +97,7 @@ async fn each_account_has_its_own_token_and_a_choice_is_never_replaced() {
     assert_eq!(rig.token(Some("work")).await.unwrap(), access_token(86_400, "work"));
     assert_eq!(rig.token(Some(FIRST)).await.unwrap(), access_token(86_400, "first"));
     let unknown = rig.token(Some("home")).await.unwrap_err().to_string();
-    assert!(unknown.contains("`home`") && unknown.contains("default, work"), "{unknown}");
+    assert!(unknown.contains("`home`") && unknown.contains("`default`, `work`"), "{unknown}");
     // Its record is gone, by whatever hand: an error, not the other account.
     rig.accounts.set_default("work").await.unwrap();
     let mut document = read_json(&rig.file());

@@ -134,7 +134,7 @@ async fn a_person_who_says_no_to_the_device_code_ends_the_login() {
     )
     .await;
     with_device(&rig).await;
-    assert_eq!(rig.failure().await.to_string(), "could not sign in: The user denied it. (access_denied)");
+    assert_eq!(rig.failure().await.to_string(), "could not sign in: The user denied it (access_denied)");
 }
 
 #[tokio::test]
