@@ -91,12 +91,12 @@ fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
     }
     let pasted = every_way_in(&rig);
     let processes = [process(daemon.pid()), process(shim.pid()), asking].concat();
+    // They are written behind the answers.
+    eventually("the answers are kept, in plain text", || {
+        let state = files_but(&rig.home.auth_file(), &rig.home.path().join("state"));
+        state.contains("SQLite format 3") && state.contains(PROMPT)
+    });
     let (log, files) = (daemon.log(), files_but(&rig.home.auth_file(), rig.home.path()));
-    let state = files_but(&rig.home.auth_file(), &rig.home.path().join("state"));
-    assert!(
-        state.contains("SQLite format 3") && state.contains(PROMPT),
-        "the answers are kept, in plain text"
-    );
     let places = [
         ("log", &log),
         ("processes", &processes),
