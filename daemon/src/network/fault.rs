@@ -190,11 +190,15 @@ impl Network {
         }
     }
 
-    /// Who named the server in place of OpenAI's.
+    /// Who named the server in place of OpenAI's. Where two did, the one with more of the path.
     fn chooser(&self, url: &Url) -> Option<String> {
         let named = self.settings().addresses.iter();
-        let mut named = named.filter(|named| named.value.origin() == url.origin());
-        named.next().map(|named| named.by.clone())
+        let named = named.filter(|named| named.value.origin() == url.origin());
+        let fits = |named: &&Chosen<Url>| {
+            let path = named.value.path().trim_end_matches('/');
+            if url.path().starts_with(path) { path.len() + 1 } else { 0 }
+        };
+        named.max_by_key(fits).map(|named| named.by.clone())
     }
 
     fn bad_certificate(&self, bad: BadCertificate, proxy: Option<Box<Chosen<ProxyAddress>>>) -> Fault {
@@ -240,5 +244,32 @@ fn beside(ca_file: Option<&Chosen<PathBuf>>, bad: &BadCertificate) -> String {
             format!("; the root is not in `{}` ({}) either", file.value.display(), file.by)
         }
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::NetworkSettings;
+
+    #[test]
+    fn an_address_in_place_of_openais_is_named_by_who_chose_it() {
+        let chosen = |value: &str, by: &str| Chosen { value: value.parse().unwrap(), by: by.to_owned() };
+        let addresses = vec![
+            chosen("http://127.0.0.1:9", "CODEX_OAUTH_ISSUER_URL"),
+            chosen("http://127.0.0.1:9/backend-api", "CODEX_OAUTH_BACKEND_URL"),
+        ];
+        let network = Network::new(NetworkSettings { addresses, ..NetworkSettings::default() }).unwrap();
+        for (url, by) in [
+            ("http://127.0.0.1:9/oauth/token", Some("CODEX_OAUTH_ISSUER_URL")),
+            ("http://127.0.0.1:9/backend-api/codex/responses", Some("CODEX_OAUTH_BACKEND_URL")),
+            ("https://chatgpt.com/backend-api/codex/responses", None),
+        ] {
+            let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+            let fault = network.explain(&url.parse().unwrap(), false, false, &refused);
+            let step = by.map(|name| NextStep::CheckAddress { name: name.to_owned() });
+            assert_eq!(fault.next_step(), step, "{url}");
+            assert!(fault.to_string().starts_with("could not reach `"), "{fault}");
+        }
     }
 }
