@@ -272,8 +272,13 @@ async fn fetch_grant(tokens: &TokenManager, teller: &Teller) -> Result<Grant, Wi
 
 /// Cuts an answer that would not fit a line of the socket, and says so.
 fn fit(outcome: &mut Outcome) {
+    /// Of one byte in JSON, as `\u0007`.
+    const LONGEST_ESCAPE: usize = 6;
     let Some(answer) = &mut outcome.answer else { return };
     let total = answer.len();
+    if total <= MAX_ENCODED_ANSWER / LONGEST_ESCAPE {
+        return;
+    }
     let mut encoded = 0;
     let kept = answer
         .char_indices()
