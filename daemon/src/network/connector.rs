@@ -63,6 +63,8 @@ impl Connector {
         let config = |protocols| tls::config_with(Arc::clone(&verifier), protocols).map_err(ClientError::Tls);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
+        // For all addresses of a name together, so that a dead one leaves time for the others, and for what comes after TCP.
+        tcp.set_connect_timeout(Some(limit * 9 / 10));
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEPALIVE));
         tcp.set_keepalive_interval(Some(KEEPALIVE));

@@ -5,6 +5,7 @@
 //! Promises: no redirect is followed and nothing is sent again by itself once it may have been read.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -31,7 +32,6 @@ pub(crate) struct HttpClient {
 }
 
 /// What is sent.
-#[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) url: Url,
@@ -118,6 +118,14 @@ impl HttpClient {
                     .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
         });
         self.network.explain(url, is_dns, is_timeout, error)
+    }
+}
+
+impl fmt::Debug for Request {
+    /// Without headers and body: they hold the token and the question.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, url, body, .. } = self;
+        write!(f, "Request({method} {}, {} bytes)", url.path(), body.len())
     }
 }
 

@@ -43,7 +43,7 @@ impl ProxyAddress {
         Url::parse(self.whole.expose()).expect("it was parsed before")
     }
 
-    /// `Basic …` (RFC 7617 §2), when a user name is given.
+    /// `Basic …` (RFC 7617 §2), when a user name or a password is given.
     pub(super) fn basic(&self) -> Option<Secret> {
         let url = self.url();
         let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -51,9 +51,10 @@ impl ProxyAddress {
         self.has_login().then(|| Secret::new(format!("Basic {}", STANDARD.encode(pair))))
     }
 
-    /// Whether a user name is given.
+    /// Whether a user name or a password is given.
     pub(super) fn has_login(&self) -> bool {
-        !self.url().username().is_empty()
+        let url = self.url();
+        !url.username().is_empty() || url.password().is_some()
     }
 
     /// Host and port, for comparing it with what a session says of itself.
@@ -85,6 +86,8 @@ mod tests {
         assert_eq!(proxy.to_string(), "http://proxy.example.com:3128");
         assert!(!format!("{proxy:?} {proxy:#?}").contains("FAKE"));
         assert_eq!((proxy.has_login(), proxy.url().password()), (true, Some("FAKE%40word")));
+        let token_alone = ProxyAddress::parse("http://:FAKE@proxy.example.com").unwrap();
+        assert_eq!(token_alone.basic(), Some(Secret::new("Basic OkZBS0U=")));
         assert_eq!(proxy.host_and_port(), "proxy.example.com:3128");
     }
 

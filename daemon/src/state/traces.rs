@@ -13,7 +13,7 @@ use super::database::Open;
 const KEPT: u16 = 200;
 
 /// Traces that wait for the disk; every clone is the same. Those that would be let go of in the same transaction are not written
-/// at all, and those that could not be written wait for the next ones.
+/// at all; while the database cannot be used they wait. A transaction that fails takes its traces along.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting(Arc<Mutex<List>>);
 

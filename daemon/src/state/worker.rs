@@ -12,7 +12,7 @@ use crate::queue::Receiver;
 const BATCH: usize = 512;
 
 /// How long a job that nobody waits for waits for others to share its transaction. A crash in between costs an answer that its
-/// client has already got.
+/// client has got or was about to get.
 pub(super) const LINGER: Duration = Duration::from_millis(200);
 
 /// A piece of work, done in one transaction with others and answered once that is committed.
