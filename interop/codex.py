@@ -12,6 +12,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -98,12 +99,14 @@ def usage_limit():
     """a 429 usage limit is told with its time, after one request"""
     home = Home("limited").signed_in()
     error = {"type": "usage_limit_reached", "message": "The usage limit has been reached", "plan_type": "plus"}
-    body = {"error": error | {"resets_at": 1795340363, "resets_in_seconds": 7000}}
+    resets_at = int(time.time()) + 7000
+    body = {"error": error | {"resets_at": resets_at, "resets_in_seconds": 7000}}
     fake.script("responses", action={"kind": "respond", "status": 429, "body": body})
     fake.forget()
     ended = home.run("exec", "--skip-git-repo-check", "-m", "gpt-5.5", "one too many")
-    # 1795340363 is 09:39 UTC, which is the time zone of the world.
-    told = "hit your usage limit" in ended.stderr and "try again at 9:39 AM" in ended.stderr
+    # UTC is the time zone of the world; on another day than today's the date comes first.
+    clock = time.strftime("%I:%M %p", time.gmtime(resets_at)).lstrip("0")
+    told = "hit your usage limit" in ended.stderr and re.search(f"try again at .*\\b{clock}", ended.stderr)
     assert ended.returncode == 1 and told, ended.stderr
     assert [e["status"] for e in fake.journal("responses")] == [429]
 

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 
 # One run of the CLI takes under a second; 401s and refused refreshes make it retry for 16 s (WIRE §5.3), and four of them at
 # once share the machine.
@@ -35,7 +36,8 @@ class Home:
         tokens = {name: login[name] for name in names}
         # Named, it is where the login may be renewed, for us too.
         tokens["oauth_provenance"] = {"issuer": os.environ["FAKE_ISSUER"], "client_id": CLIENT_ID}
-        record = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": "2026-11-22T08:00:00Z"}
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        record = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": now}
         self.auth.write_text(json.dumps(record))
         self.auth.chmod(0o600)
         return self
