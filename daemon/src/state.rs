@@ -8,6 +8,7 @@ mod database;
 mod schema;
 mod traces;
 mod turns;
+mod waiting;
 mod worker;
 
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ use tokio::sync::oneshot;
 use crate::queue::{Sender, queue};
 use database::Database;
 use worker::{Job, Task};
+
+use turns::Ended;
+use waiting::Waiting;
 
 pub(crate) use turns::Key;
 
@@ -40,7 +44,9 @@ pub(crate) struct StateError(String);
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     queue: Sender<Box<dyn Job>>,
-    traces: traces::Waiting,
+    traces: Waiting<Trace>,
+    /// Outcomes that somebody has.
+    given_out: Waiting<Ended>,
     fault: Arc<Mutex<Option<String>>>,
 }
 
@@ -54,7 +60,7 @@ impl State {
         let fault = Arc::new(Mutex::new(None));
         let database = Database::new(path, Arc::clone(&fault));
         std::thread::Builder::new().name("state".to_owned()).spawn(move || worker::work(database, &jobs))?;
-        Ok(Self { queue, traces: traces::Waiting::default(), fault })
+        Ok(Self { queue, traces: Waiting::default(), given_out: Waiting::default(), fault })
     }
 
     /// Why answers are not kept at the moment, if so.
@@ -63,16 +69,20 @@ impl State {
     }
 
     /// Keeps how a turn ended, which answers the request `key` if an MCP client asked. Does not wait; what is asked afterwards
-    /// sees it. `is_alone`: nobody else has the answer.
+    /// sees it. `is_alone`: nobody else has the answer; of the others a flood leaves only the last.
     pub(crate) fn end(&self, key: Option<Key>, outcome: Completed, is_alone: bool) {
-        let ended = now();
-        self.post(is_alone, move |db| turns::end(db, key.as_ref(), &outcome, ended));
+        let ended = Ended { key, outcome, at: now() };
+        if is_alone {
+            self.post(true, move |db| turns::end(db, &ended));
+        } else if let Some(ticket) = self.given_out.push(ended) {
+            self.post(false, move |db| ticket.take().iter().try_for_each(|ended| turns::end(db, ended)));
+        }
     }
 
     /// Keeps what became of a turn, step by step. Does not wait.
     pub(crate) fn keep_trace(&self, trace: Trace) {
         if let Some(ticket) = self.traces.push(trace) {
-            self.post(false, move |db| ticket.write(db));
+            self.post(false, move |db| traces::keep(db, ticket.take()));
         }
     }
 

@@ -1,72 +1,27 @@
 //! The flight recorder: what became of the last turns, step by step, without a text of theirs.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use codex_oauth_proto::api::trace::Trace;
-use parking_lot::Mutex;
 use rusqlite::params;
 
 use super::database::Open;
 
 /// Traces that are kept: more than anybody reads back, and a few hundred KB.
-const KEPT: u16 = 200;
+const KEPT: usize = super::waiting::MOST;
 
-/// Traces that wait for the disk; every clone is the same. Those that would be let go of in the same transaction are not written
-/// at all; while the database cannot be used they wait. A transaction that fails takes its traces along.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Waiting(Arc<Mutex<List>>);
-
-#[derive(Debug, Default)]
-struct List {
-    traces: VecDeque<Trace>,
-    /// Somebody is on the way to write them.
-    is_awaited: bool,
-}
-
-/// Whoever holds it is to write them.
-pub(super) struct Ticket(Waiting);
-
-impl Waiting {
-    /// One more. A ticket, where nobody has one.
-    pub(super) fn push(&self, trace: Trace) -> Option<Ticket> {
-        let mut list = self.0.lock();
-        if list.traces.len() >= usize::from(KEPT) {
-            list.traces.pop_front();
-        }
-        list.traces.push_back(trace);
-        let is_awaited = std::mem::replace(&mut list.is_awaited, true);
-        drop(list);
-        (!is_awaited).then(|| Ticket(self.clone()))
+/// Keeps these traces, and lets go of the oldest.
+pub(super) fn keep(db: &Open<'_>, traces: VecDeque<Trace>) -> rusqlite::Result<()> {
+    let mut insert = db.connection.prepare_cached("INSERT INTO traces (id, trace) VALUES (?1, ?2)")?;
+    for trace in traces {
+        let text = serde_json::to_string(&trace)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        insert.execute(params![trace.turn_id, text])?;
     }
-
-    fn take(&self) -> VecDeque<Trace> {
-        let mut list = self.0.lock();
-        list.is_awaited = false;
-        std::mem::take(&mut list.traces)
-    }
-}
-
-impl Ticket {
-    /// Keeps them all, and lets go of the oldest.
-    pub(super) fn write(self, db: &Open<'_>) -> rusqlite::Result<()> {
-        let mut insert = db.connection.prepare_cached("INSERT INTO traces (id, trace) VALUES (?1, ?2)")?;
-        for trace in self.0.take() {
-            let text = serde_json::to_string(&trace)
-                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-            insert.execute(params![trace.turn_id, text])?;
-        }
-        db.connection
-            .prepare_cached("DELETE FROM traces WHERE seq <= (SELECT max(seq) FROM traces) - ?1")?
-            .execute(params![KEPT])?;
-        Ok(())
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.0.0.lock().is_awaited = false;
-    }
+    db.connection
+        .prepare_cached("DELETE FROM traces WHERE seq <= (SELECT max(seq) FROM traces) - ?1")?
+        .execute(params![i64::try_from(KEPT).unwrap_or(i64::MAX)])?;
+    Ok(())
 }
 
 /// Those whose id begins with `prefix`, latest first, at most `limit`. One that this build cannot read is left out.

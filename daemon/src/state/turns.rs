@@ -53,13 +53,19 @@ impl Totals {
     }
 }
 
-/// Keeps the outcome of a turn, which answers the request `key` if an MCP client asked.
-pub(super) fn end(
-    db: &mut Open<'_>,
-    key: Option<&Key>,
-    outcome: &Completed,
-    at: i64,
-) -> rusqlite::Result<()> {
+/// How a turn ended.
+pub(super) struct Ended {
+    /// The request that it answers, if an MCP client asked.
+    pub(super) key: Option<Key>,
+    pub(super) outcome: Completed,
+    /// When ([`super::now`]).
+    pub(super) at: i64,
+}
+
+/// Keeps the outcome of a turn.
+pub(super) fn end(db: &mut Open<'_>, ended: &Ended) -> rusqlite::Result<()> {
+    let Ended { key, outcome, at } = ended;
+    let key = key.as_ref();
     let rest = Completed { answer: None, ..outcome.clone() };
     let rest = serde_json::to_string(&rest)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
