@@ -20,7 +20,8 @@ and may change. `codex-oauth explain CODE` shows an entry of this page in a term
 
 An error says what happened, and on a second line, `next:`, the one thing to do about it, worded for where it is read. The error
 of a question ends with a third line, `details:`, that names the question: what it leads to tells step by step what became of it.
-Nothing is served over HTTP yet, so there are no HTTP statuses here; those in the messages are OpenAI's.
+The daemon has no HTTP door of its own. The status in the third column is for a program that puts its socket behind HTTP; each
+error on the socket carries it, as `http_status` ([SOCKET_API.md](SOCKET_API.md#behind-http)). Those in the messages are OpenAI's.
 
 The retry class says whether the same may be sent again. Nothing that may have been carried out is ever repeated by itself.
 
@@ -31,13 +32,13 @@ This page is made from the code: `CODEX_OAUTH_BLESS=1 cargo test -p codex-oauth 
 fn page() -> String {
     let mut page = HEAD.to_owned();
     page.push_str(
-        "| code | exit code | retry class | usual next step in a shell |\n| --- | --- | --- | --- |\n",
+        "| code | exit code | over HTTP | retry class | usual next step in a shell |\n| --- | --- | --- | --- | --- |\n",
     );
     for code in ErrorCode::ALL {
         let (name, entry) = (word(code), errors::entry(*code));
         let step = entry.usual.next_step.as_ref().map(|step| step.render(Surface::Shell)).unwrap_or_default();
-        let (exit, retry) = (Exit::of(*code) as u8, retry(entry.usual.retry));
-        writeln!(page, "| [`{name}`](#{name}) | {exit} | `{retry}` | {step} |").unwrap();
+        let (exit, http, retry) = (Exit::of(*code) as u8, code.http_status(), retry(entry.usual.retry));
+        writeln!(page, "| [`{name}`](#{name}) | {exit} | {http} | `{retry}` | {step} |").unwrap();
     }
     for code in ErrorCode::ALL {
         page.push('\n');
@@ -53,6 +54,7 @@ fn section(code: ErrorCode, entry: &Entry) -> String {
     write!(text, "In Claude Code:\n\n```text\n{claude}\n```\n\n").unwrap();
     write!(text, "In a shell, exit code {}:\n\n```text\nerror: {shell}\n```\n\n", Exit::of(code) as u8)
         .unwrap();
+    write!(text, "Over HTTP: status {}.\n\n", code.http_status()).unwrap();
     let classes: Vec<String> = retries
         .iter()
         .map(|class| format!("* `{}`: {}\n", retry(*class), errors::retry_in_words(*class)))

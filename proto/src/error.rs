@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{NextStep, Surface};
 
 /// What happened, whose doing it was, whether to try again, and the one next step.
 ///
 /// `message` is for people, complete in itself, without a full stop: `could not <verb> <object>: <cause>`. It never
-/// holds a token. Clients branch on `code`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// holds a token. Clients branch on `code`. On the wire `http_status` stands beside it: [`ErrorCode::http_status`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct WireError {
     /// Which failure: part of the contract.
     pub code: ErrorCode,
@@ -21,10 +22,10 @@ pub struct WireError {
     /// For people.
     pub message: String,
     /// What to do about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub next_step: Option<NextStep>,
     /// The turn that failed; what became of it step by step: `turn/trace/list`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub turn_id: Option<String>,
 }
 
@@ -95,6 +96,26 @@ impl fmt::Display for WireError {
 }
 
 impl std::error::Error for WireError {}
+
+impl Serialize for WireError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { code, origin, retry, message, next_step, turn_id } = self;
+        let fields = 5 + usize::from(next_step.is_some()) + usize::from(turn_id.is_some());
+        let mut object = serializer.serialize_struct("WireError", fields)?;
+        object.serialize_field("code", code)?;
+        object.serialize_field("http_status", &code.http_status())?;
+        object.serialize_field("origin", origin)?;
+        object.serialize_field("retry", retry)?;
+        object.serialize_field("message", message)?;
+        if let Some(next_step) = next_step {
+            object.serialize_field("next_step", next_step)?;
+        }
+        if let Some(turn_id) = turn_id {
+            object.serialize_field("turn_id", turn_id)?;
+        }
+        object.end()
+    }
+}
 
 /// The failures that a client may branch on. A new one is added only when a client would do something else for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +218,42 @@ impl ErrorCode {
         Self::Internal,
         Self::Unknown,
     ];
+
+    /// The status under which a program that puts the socket behind HTTP passes the failure on (RFC 9110 §15.5 and §15.6, RFC 6585 §4). It
+    /// stands in every error on the wire, so that no such program needs a table of its own.
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::InvalidArguments | Self::Malformed => 400,
+            // Whoever signs in may ask again.
+            Self::NotLoggedIn | Self::LoginExpired | Self::LoginElsewhere => 401,
+            Self::UpstreamRejected => 403,
+            // As OpenAI answers for a model that does not exist.
+            Self::ModelNotAvailable | Self::MethodNotFound => 404,
+            // Two callers changed the same.
+            Self::AccountMismatch => 409,
+            // 499 is registered nowhere, and official SDKs send again what ended with 408, 409 or 5xx.
+            Self::Cancelled => 410,
+            Self::PromptTooLong | Self::LineTooLong => 413,
+            Self::RateLimited | Self::UsageLimitReached => 429,
+            // This machine is not as it should be; the same fails again.
+            Self::CredentialFile
+            | Self::OtherCredentialStore
+            | Self::UnsupportedVersion
+            | Self::Configuration
+            | Self::Internal
+            | Self::Unknown => 500,
+            // What stands behind the daemon gave no answer that can be passed on.
+            Self::LoginFailed | Self::UpstreamUnreachable | Self::StreamInterrupted | Self::NoAnswer => 502,
+            // Not now: the request was not carried out.
+            Self::AuthUnavailable
+            | Self::UpstreamOverloaded
+            | Self::Overloaded
+            | Self::Draining
+            | Self::DaemonUnavailable => 503,
+            // It was sent, and no answer came in time.
+            Self::OutcomeUnknown => 504,
+        }
+    }
 }
 
 /// Where a failure arose.

@@ -43,12 +43,14 @@ fn of_code(context: &mut Context, code: ErrorCode, json: bool) -> Result<Exit, F
     if json {
         let steps: Vec<&NextStep> = entry.steps().collect();
         context.output.json(&serde_json::json!({
-            "code": code, "meaning": entry.meaning, "exitCode": exit, "retry": entry.retries, "nextSteps": steps,
+            "code": code, "meaning": entry.meaning, "exitCode": exit, "httpStatus": code.http_status(),
+            "retry": entry.retries, "nextSteps": steps,
         }))?;
         return Ok(Exit::Success);
     }
     context.output.page(&format!("{}\n", entry.meaning))?;
     let mut rows = vec![("exit code".to_owned(), exit.to_string())];
+    rows.push(("over HTTP".to_owned(), format!("status {}", code.http_status())));
     rows.push(("sent again".to_owned(), errors::retry_in_words(entry.usual.retry).to_owned()));
     let shown = |step: &NextStep| step.render(Surface::Shell);
     rows.extend(entry.usual.next_step.iter().map(|step| ("next".to_owned(), shown(step))));

@@ -10,6 +10,7 @@ mod cold_start;
 mod configuration;
 mod debug;
 mod deps;
+mod errors;
 mod exposure;
 mod fuzz;
 mod handover;

@@ -402,6 +402,31 @@ mod tests {
     }
 
     #[test]
+    fn every_code_has_a_registered_http_status_that_fits_whose_doing_it_is() {
+        // RFC 9110 §15.5 and §15.6, without 407 and 417, which are about other parts of a message, and 418.
+        const REGISTERED: [u16; 24] = [
+            400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411, 412, 413, 414, 415, 416, 421, 422, 426,
+            500, 501, 502, 503, 504,
+        ];
+        // RFC 6585 §4.
+        const TOO_MANY: u16 = 429;
+        for code in ErrorCode::ALL {
+            let (status, usual) = (code.http_status(), entry(*code).usual);
+            assert!(REGISTERED.contains(&status) || status == TOO_MANY, "{code:?}: {status}");
+            let may_wait = [TOO_MANY, 503].contains(&status);
+            let is_told = matches!(usual.retry, Retry::After { .. });
+            assert!(may_wait || !is_told, "{code:?}: Retry-After goes with 429 and 503, not {status}");
+            assert!(usual.origin != Origin::Caller || status < 500, "{code:?}: {status} blames the daemon");
+            // An SDK sends again what ended with one of these; the daemon never has it sent again by itself.
+            let by_itself = [408, 409].contains(&status);
+            assert!(!by_itself || usual.retry == Retry::Safe, "{code:?}: {status} would be sent again");
+            let json = serde_json::to_value(&usual).unwrap();
+            assert_eq!(json["http_status"], status);
+            assert_eq!(serde_json::from_value::<WireError>(json).unwrap(), usual);
+        }
+    }
+
+    #[test]
     fn another_step_or_retry_class_is_not_known() {
         let usual = entry(ErrorCode::NotLoggedIn).usual;
         assert!(!is_known(&WireError { retry: Retry::Unknown, ..usual.clone() }));
