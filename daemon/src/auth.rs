@@ -27,6 +27,7 @@ mod pkce;
 mod record;
 mod refresh;
 mod refresher;
+mod refused;
 mod seams;
 mod shelf;
 mod slot;

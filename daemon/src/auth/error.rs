@@ -192,6 +192,18 @@ pub enum NotRefreshable {
 }
 
 impl AuthError {
+    /// Whether there will be no other token until somebody signs in.
+    pub(super) const fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Expired { .. }
+                | Self::OtherMachine
+                | Self::Spent { .. }
+                | Self::Refused(_)
+                | Self::Rejected { .. }
+        )
+    }
+
     /// Whether this failure to renew a token leaves the old one as good as it was: nobody signed out, and no other
     /// account signed in.
     pub(super) fn leaves_old(&self) -> bool {

@@ -184,6 +184,12 @@ impl Journal {
         })
     }
 
+    /// When the issuer refused `token` for good, if it did.
+    pub(super) fn refused_at(&self, token: &Fingerprint) -> Option<SystemTime> {
+        let is_it = |entry: &&Entry| entry.event == Event::Refused && entry.token.as_ref() == Some(token);
+        self.0.with(|entries| entries.iter().rev().find(is_it).map(|entry| entry.at))
+    }
+
     /// What the lines say about a token that was refused.
     pub(super) fn evidence(&self, token: &Fingerprint) -> Evidence {
         self.0.with(|entries| {

@@ -1,5 +1,7 @@
 //! The door of `auth`.
 
+mod logout;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,13 +12,14 @@ use tokio_util::task::TaskTracker;
 use super::binding::check_workspace;
 use super::config::AuthConfig;
 use super::credentials::{Binding, Credentials, Need, Reason};
-use super::error::{AuthError, NotRefreshable};
+use super::error::AuthError;
 use super::freshness::{Freshness, KeepFresh};
-use super::issuer::{Issuer, IssuerError};
+use super::issuer::Issuer;
 use super::journal::{Entry, Journal};
 use super::login::{LoginState, Logins, PasteError, PendingLogin, Prover};
 use super::refresh::Urgency;
 use super::refresher::{Next, Refresher};
+use super::refused::RefusedToken;
 use super::seams::{Clock, Seams};
 use super::shelf::{Mode, Shelf};
 use super::status::{AuthState, AuthStatus};
@@ -28,6 +31,8 @@ use crate::limits::Limits;
 use crate::secret::Secret;
 use crate::task;
 
+pub use logout::{LogoutReport, Revocation};
+
 /// Looks at the file in one call: the first; one after each of what a refresh can have to do before it (write a pair that was
 /// not written, take over another process's, put a newer copy back) and after the refresh itself; and some for other programs
 /// that write the file.
@@ -36,26 +41,6 @@ const LOOKS: usize = 8;
 /// Holds the login, hands out access tokens, renews them. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct TokenManager(Arc<Shared>);
-
-/// What a logout did.
-#[derive(Debug)]
-pub struct LogoutReport {
-    /// There was a record to remove.
-    pub was_signed_in: bool,
-    /// What the issuer said; the record is removed whatever it is.
-    pub revocation: Revocation,
-}
-
-/// The fate of the refresh token at the issuer.
-#[derive(Debug)]
-pub enum Revocation {
-    /// The issuer has forgotten it.
-    Done,
-    /// Nothing was sent: there was no login, or its refresh token is not ours to send.
-    NotSent(Option<NotRefreshable>),
-    /// The issuer was not reached or refused; the token may live on there until it is replaced or ends.
-    Failed(IssuerError),
-}
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -70,6 +55,7 @@ pub(super) struct Shared {
     refresher: Arc<Refresher>,
     freshness: Freshness,
     logins: Logins,
+    refused: RefusedToken,
 }
 
 impl TokenManager {
@@ -126,6 +112,7 @@ impl TokenManager {
             refresher,
             freshness,
             logins,
+            refused: RefusedToken::default(),
         }))
     }
 
@@ -160,7 +147,16 @@ impl TokenManager {
     /// another one of the same account, else a renewed one. A rejected token is renewed at most once.
     pub async fn recover(&self, rejected: &Grant) -> Result<Grant, AuthError> {
         self.0.store.reload().await?;
-        self.0.obtain(Some(rejected), Duration::ZERO).await
+        let other = self.0.obtain(Some(rejected), Duration::ZERO).await;
+        if other.as_ref().is_err_and(AuthError::is_final) {
+            self.0.refused.remember(&rejected.access_token, self.0.clock.now());
+        }
+        other
+    }
+
+    /// The backend took `grant`.
+    pub fn accepted(&self, grant: &Grant) {
+        self.0.refused.forget(&grant.access_token);
     }
 
     /// The state of the login. No network; never fails: what is wrong is the status.
@@ -355,43 +351,16 @@ impl Shared {
             Ok(None) => return AuthStatus::none(file, AuthState::NotAuthenticated),
             Err(error) => return AuthStatus::none(file, AuthState::Unreadable(Arc::new(error))),
         };
-        let not_refreshable = match self.ours.check_spendable(&login) {
+        let token = self.ours.check_spendable(&login);
+        let by_issuer = token.as_ref().ok().and_then(|token| self.journal.refused_at(token));
+        let refused_at = by_issuer.or_else(|| self.refused.since(&login.access_token));
+        let not_refreshable = match token {
             Ok(token) => self.refresher.ended(&token),
             Err(why) => Some(why),
         };
         let place = self.check_place(&login);
         let when = (self.clock.now(), self.limits.refresh_before_expiry);
-        AuthStatus::of(file, &login, place, not_refreshable, when)
-    }
-
-    async fn logout(&self) -> Result<LogoutReport, AuthError> {
-        self.logins.cancel_any().await;
-        self.refresher.begin().await?;
-        // Before anything is revoked: a token must not be killed that then cannot be removed.
-        self.store.check().await?;
-        // A record that cannot be read has no token to revoke, but it can be removed.
-        let on_disk = self.store.reload().await.ok().flatten();
-        // If the last renewal is not on disk, what is there is spent.
-        let login = on_disk.map(|on_disk| self.refresher.unsaved().unwrap_or(on_disk));
-        let revocation = match login.as_deref() {
-            Some(login) => self.revoke(login).await,
-            None => Revocation::NotSent(None),
-        };
-        self.refresher.wipe().await?;
-        let was_signed_in = self.store.clear().await?;
-        Ok(LogoutReport { was_signed_in, revocation })
-    }
-
-    async fn revoke(&self, login: &Credentials) -> Revocation {
-        let own = match (self.ours.check_spendable(login), &login.own) {
-            (Ok(_), Some(own)) => own,
-            (Err(why), _) => return Revocation::NotSent(Some(why)),
-            (Ok(_), None) => return Revocation::NotSent(None),
-        };
-        match self.issuer.revoke(&own.bound.client_id, &own.refresh_token).await {
-            Ok(()) => Revocation::Done,
-            Err(error) => Revocation::Failed(error),
-        }
+        AuthStatus::of(file, &login, place, (not_refreshable, refused_at), when)
     }
 }
 

@@ -27,6 +27,8 @@ pub struct AuthStatus {
     pub has_refresh_token: bool,
     /// Why the access token will not be renewed; `None` if it will, or if there is no login.
     pub not_refreshable: Option<NotRefreshable>,
+    /// When the issuer refused the refresh token for good, or the backend an access token that has no successor.
+    pub refused_at: Option<SystemTime>,
 }
 
 /// Whether there is a usable login.
@@ -38,7 +40,7 @@ pub enum AuthState {
     Authenticated,
     /// The access token ends soon or has ended, and is renewed at the next use.
     NeedsRefresh,
-    /// The access token has ended and cannot be renewed.
+    /// The access token has ended or was refused, and cannot be renewed.
     Expired,
     /// The login is bound to another issuer or backend, [`AuthError::GrantElsewhere`], or is of another workspace than the
     /// configured ones, [`AuthError::Workspace`].
@@ -59,20 +61,23 @@ impl AuthStatus {
             expires_at: None,
             has_refresh_token: false,
             not_refreshable: None,
+            refused_at: None,
         }
     }
 
-    /// The status of `login`; `place` and `not_refreshable` are what the binding and the issuer say of it.
+    /// The status of `login`; `place` is what its binding says of it, `(not_refreshable, refused_at)` what issuer and backend do.
     pub(super) fn of(
         file: PathBuf,
         login: &Credentials,
         place: Result<(), AuthError>,
-        not_refreshable: Option<NotRefreshable>,
+        (not_refreshable, refused_at): (Option<NotRefreshable>, Option<SystemTime>),
         (now, margin): (SystemTime, Duration),
     ) -> Self {
         let claims = login.claims();
         let state = match (place, login.need(now, margin)) {
             (Err(elsewhere), _) => AuthState::Elsewhere(elsewhere),
+            // A token that still has days to live is of no use when the login behind it has ended.
+            (Ok(()), _) if refused_at.is_some() => AuthState::Expired,
             (Ok(()), Need::Needed(_)) if not_refreshable.is_some() => AuthState::Expired,
             (Ok(()), Need::Early(_) | Need::Needed(_)) if not_refreshable.is_none() => {
                 AuthState::NeedsRefresh
@@ -88,6 +93,7 @@ impl AuthStatus {
             expires_at: login.expires_at,
             has_refresh_token: login.own.is_some(),
             not_refreshable,
+            refused_at,
         }
     }
 }

@@ -51,6 +51,7 @@ impl CodexService {
             status: word(&status.state),
             account: person(&status),
             expires_at: status.expires_at.map(unix),
+            refused_at: status.refused_at.map(unix),
             can_refresh: status.has_refresh_token && status.not_refreshable.is_none(),
             note: note(&status),
             next_step: next_step(&status),
@@ -160,17 +161,18 @@ impl Inner {
 
     async fn probe_steps(&self, tokens: &TokenManager, probe: &mut Probe) -> Result<(), WireError> {
         probe.authenticated = tokens.status().await.account_id.is_some();
-        let grant = tokens.grant().await.map_err(|error| error.to_wire())?;
+        let mut grant = tokens.grant().await.map_err(|error| error.to_wire())?;
         let error = match self.upstream.usage(&grant).await {
             Ok(_) => None,
             Err(error) if matches!(error.kind, ErrorKind::Unauthorized { .. }) => {
                 probe.backend_reachable = true;
-                let grant = tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
+                grant = tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
                 self.upstream.usage(&grant).await.err()
             }
             Err(error) => Some(error),
         };
         let Some(error) = error else {
+            tokens.accepted(&grant);
             (probe.backend_reachable, probe.token_valid) = (true, true);
             return Ok(());
         };
@@ -222,7 +224,12 @@ fn note(status: &AuthStatus) -> Option<String> {
     match (&status.state, &status.not_refreshable) {
         (AuthState::Elsewhere(error), _) => Some(error.to_string()),
         (AuthState::Unreadable(error), _) => Some(codex_oauth_proto::connect::with_causes(error.as_ref())),
+        (_, Some(why @ NotRefreshable::Refused(refusal))) => {
+            let proof = rescue::proof(&AuthError::Refused(refusal.clone()));
+            Some(format!("the login cannot be renewed: {why}{proof}"))
+        }
         (_, Some(why)) => Some(format!("the login cannot be renewed: {why}")),
+        (AuthState::Expired, None) => Some("OpenAI refuses the access token, also a renewed one".to_owned()),
         (_, None) => None,
     }
 }

@@ -85,7 +85,7 @@ fn step_of(error: &(dyn Error + 'static)) -> Option<NextStep> {
 }
 
 /// What the history of the token proves, for the end of a message.
-fn proof(error: &AuthError) -> String {
+pub(super) fn proof(error: &AuthError) -> String {
     let clock = |at: &SystemTime| {
         summary::clock(at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
     };

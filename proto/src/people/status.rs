@@ -85,7 +85,12 @@ fn login_line(account: &ReadResult, now: u64) -> String {
         LoginStatus::NeedsRefresh => {
             row("signed in", &format!("{who} · token renews with the next question"))
         }
-        LoginStatus::Expired => row("expired", &who),
+        LoginStatus::Expired => match account.refused_at {
+            Some(at) => {
+                format!("login ended  {who} · refused by OpenAI {} ago", span(now.saturating_sub(at)))
+            }
+            None => row("expired", &who),
+        },
         LoginStatus::Unreadable => row("unusable", &account.credential_file),
         LoginStatus::Unknown => row("unknown", "the daemon names a state that this command does not know"),
     }

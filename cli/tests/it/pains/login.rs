@@ -31,8 +31,20 @@ pub(super) fn a_login_that_was_revoked() {
     let house = House::signed_in();
     house.rig.fake.revoke_everything();
     house.fails(&["Token expired", SIGN_IN]);
-    house.doctor_names("login", "fail", &["codex-oauth login"]);
+    house.doctor_names("login", "fail", &["has ended", "codex-oauth login"]);
+    // The token itself would have days to live.
+    let ended = house.command(&["status"]);
+    let tool = text_of(&house.tool("codex_status", &json!({})));
+    for (page, step) in [(&ended.stdout, "`codex-oauth login`"), (&tool, "/codex-oauth:codex-config")] {
+        assert!(page.starts_with("login ended  ada@example.com (Plus) · refused by OpenAI "), "{page}");
+        assert!(page.contains(step) && !page.contains("signed in") && !page.contains("· token"), "{page}");
+    }
+    assert_eq!(ended.code(), 3);
+    let read = house.command(&["status", "--json"]).json();
+    assert!(read["account"]["status"] == "expired" && read["account"]["refusedAt"].is_u64(), "{read}");
     house.sign_in();
+    let status = house.command(&["status"]);
+    assert!(status.stdout.starts_with("signed in  ada@example.com (Plus) · token "), "{}", status.stdout);
     house.answers();
     house.is_well();
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::*;
+use crate::auth::NotRefreshable;
 use crate::auth::slot::Holder;
 use crate::auth::store::StoreError;
 use crate::auth::testing::issuer::{FakeIssuer, Reply, Seen};

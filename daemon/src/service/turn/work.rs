@@ -134,7 +134,10 @@ async fn ask(
     let mut renewed = false;
     loop {
         match attempt(running, &grant, question, teller, course, &mut notes).await {
-            Ok(outcome) => return Ok(Outcome { notes, ..outcome }),
+            Ok(outcome) => {
+                tokens.accepted(&grant);
+                return Ok(Outcome { notes, ..outcome });
+            }
             Err(Failure::Unauthorized(refused)) if renewed => return Err(refused.to_wire()),
             Err(Failure::Unauthorized(_)) => {
                 course.tracer.renews();
