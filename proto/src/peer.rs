@@ -28,11 +28,35 @@ impl Peer {
         if !is_a_manager(pid) {
             return Some(pid);
         }
-        let text = lock::described(&endpoint.instance_lock());
-        let holder = text.strip_prefix("pid ")?.split(' ').next()?.parse().ok()?;
-        // The text outlives its writer.
-        (name_of(holder)? == "codex-oauthd").then_some(holder)
+        living_daemon(endpoint)
     }
+}
+
+/// The daemon that wrote its id into the lock of `endpoint`, if it lives. Neither connects, which would have a service manager
+/// start one, nor touches the lock, which would be in the way of one that starts.
+pub fn living_daemon(endpoint: &Endpoint) -> Option<u32> {
+    let text = lock::described(&endpoint.instance_lock());
+    let holder = text.strip_prefix("pid ")?.split(' ').next()?.parse().ok()?;
+    // The text outlives its writer, whose number may be another process's by now.
+    is_daemon(holder).then_some(holder)
+}
+
+#[cfg(target_os = "linux")]
+fn is_daemon(pid: u32) -> bool {
+    name_of(pid).is_some_and(|name| name == "codex-oauthd")
+}
+
+/// Nothing of ours tells the name of a process there.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn is_daemon(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
+}
+
+/// No service manager listens there, so whoever asks can connect.
+#[cfg(windows)]
+fn is_daemon(_: u32) -> bool {
+    true
 }
 
 /// The first process of a system or a container may be its service manager too.

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::daemon::{Drain, DrainParams, Status, StatusResult};
 use codex_oauth_proto::endpoint::Endpoint;
+use codex_oauth_proto::env::Env;
 use codex_oauth_proto::launch::{LaunchError, find_daemon};
 use codex_oauth_proto::lock::{self, FileLock, LockError};
-use codex_oauth_proto::{Client, ErrorCode, NextStep, Retry, Waited, WireError};
+use codex_oauth_proto::{Client, ErrorCode, NextStep, Retry, Waited, WireError, peer};
 use serde::Serialize;
 
+use super::service;
 use crate::args::DaemonCommand;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -30,6 +32,15 @@ pub(crate) fn run(context: &mut Context, command: DaemonCommand) -> Result<Exit,
         DaemonCommand::Stop => stop(context),
         DaemonCommand::Status { json } => status(context, json),
     }
+}
+
+/// A session with the daemon, if one runs. Starts none, nor has the system's manager start one, which listens in its place.
+pub(super) fn running(env: &Env) -> Result<Option<Client>, WireError> {
+    let endpoint = Endpoint::resolve(env).map_err(|error| LaunchError::from(error).to_wire())?;
+    if service::listens(env) && peer::living_daemon(&endpoint).is_none() {
+        return Ok(None);
+    }
+    Client::open_if_running(env)
 }
 
 /// Becomes the daemon; where a process cannot become another one, waits for it.
@@ -56,7 +67,7 @@ fn become_daemon(daemon: &mut Command) -> io::Result<bool> {
 }
 
 fn start(context: &mut Context) -> Result<Exit, Failure> {
-    let found = Client::open_if_running(&context.env)?;
+    let found = running(&context.env)?;
     let word = if found.is_some() { "already running" } else { "started" };
     let client = match found {
         Some(client) => client,
@@ -79,7 +90,7 @@ pub(super) fn stop_running(context: &mut Context) -> Result<bool, Failure> {
     let deadline = Instant::now() + STOP_PATIENCE;
     let lock = endpoint.instance_lock();
     let holder = holder(&lock);
-    match Client::open_if_running(&context.env) {
+    match running(&context.env) {
         Ok(Some(client)) => {
             context
                 .output
@@ -164,7 +175,7 @@ struct Report<'a> {
 }
 
 fn status(context: &mut Context, json: bool) -> Result<Exit, Failure> {
-    let client = Client::open_if_running(&context.env)?;
+    let client = running(&context.env)?;
     let status = client.map(|mut client| client.call::<Status>(&Empty {})).transpose()?;
     if json {
         context.output.json(&Report { running: status.is_some(), status: status.as_ref() })?;

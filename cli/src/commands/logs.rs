@@ -3,12 +3,12 @@
 mod file;
 mod journal;
 
+use codex_oauth_proto::WireError;
 use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::daemon::{LogFlush, LogFlushResult};
 use codex_oauth_proto::launch::LaunchError;
-use codex_oauth_proto::{Client, WireError};
 
-use super::service;
+use super::{daemon, service};
 use crate::args::LogsArgs;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -35,7 +35,7 @@ pub(super) fn end_of_journal(context: &Context, count: usize) -> Option<Result<S
 /// Has a running daemon write its last lines, such as those of an answer that was just given. Any other is none to wait for: its
 /// log is shown as it is.
 pub(super) fn flush(context: &mut Context) -> Result<(), Failure> {
-    let Ok(Some(mut client)) = Client::open_if_running(&context.env) else { return Ok(()) };
+    let Ok(Some(mut client)) = daemon::running(&context.env) else { return Ok(()) };
     if let Ok(LogFlushResult { written: false }) = client.call::<LogFlush>(&Empty {}) {
         context
             .output

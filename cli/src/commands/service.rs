@@ -119,8 +119,14 @@ fn status(context: &mut Context) -> Result<Exit, Failure> {
 
 /// Whether systemd starts the daemon, and so keeps its log.
 pub(super) fn is_systemd(env: &Env) -> bool {
-    let installed = |folder: PathBuf| systemd::NAMES.iter().any(|name| folder.join(name).exists());
-    Manager::of(env) == Manager::Systemd && systemd::folder(env).is_ok_and(installed)
+    Manager::of(env) == Manager::Systemd && listens(env)
+}
+
+/// Whether the system's manager listens in the daemon's place, so that whoever connects starts one.
+pub(crate) fn listens(env: &Env) -> bool {
+    let manager = Manager::of(env);
+    let installed = |folder: PathBuf| manager.names().iter().any(|name| folder.join(name).exists());
+    manager != Manager::TaskScheduler && manager.folder(env).is_ok_and(installed)
 }
 
 /// An installed service, as its manager tells of it.

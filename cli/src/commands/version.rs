@@ -1,8 +1,9 @@
 //! `-V` and `--version`. Neither starts a daemon.
 
+use codex_oauth_proto::PROTOCOL;
 use codex_oauth_proto::version::build;
-use codex_oauth_proto::{Client, PROTOCOL};
 
+use super::daemon;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -16,7 +17,7 @@ pub(crate) fn short(context: &mut Context) -> Result<Exit, Failure> {
 /// Also what is spoken with the daemon, and the running daemon's version. A daemon that cannot be asked is no failure
 /// here: the rest of the answer holds, and the line says why.
 pub(crate) fn long(context: &mut Context) -> Result<Exit, Failure> {
-    let daemon = match Client::open_if_running(&context.env) {
+    let daemon = match daemon::running(&context.env) {
         Ok(Some(client)) => {
             let welcome = client.welcome();
             format!("{} (process {}, protocol {})", welcome.build, welcome.pid, welcome.protocol.0)

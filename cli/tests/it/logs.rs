@@ -3,7 +3,8 @@
 use std::fs::{File, OpenOptions, Permissions, create_dir_all};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 
 use codex_oauth_rig::scale::rounds;
 use codex_oauth_rig::{Rig, binary};
@@ -115,6 +116,42 @@ esac
         "T host codex-oauthd[7]: [HTTP] one session=1\nT host codex-oauthd[7]: [HTTP] two session=1\n";
     assert_eq!((ran.code(), ran.stdout.as_str()), (0, shown), "{}", ran.stderr);
     assert!(ran.stderr.contains("journalctl --user -u codex-oauthd"), "{}", ran.stderr);
+}
+
+#[test]
+fn to_look_at_a_daemon_that_systemd_would_start_starts_none_and_finds_one_that_runs() {
+    let place = Place::new();
+    let unit = ".config/systemd/user/codex-oauthd.socket";
+    let install = |home: &Path| {
+        create_dir_all(home.join(".config/systemd/user")).unwrap();
+        codex_oauth_rig::write(&home.join(unit), "");
+    };
+    install(place.path());
+    // As systemd does, something listens; whoever connects would have it start a daemon.
+    let listener = UnixListener::bind(place.path().join("daemon.sock")).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    // The daemon before it has left its name.
+    for text in ["", "pid 4194304 /run/daemon.sock\n", "pid 1 /run/daemon.sock\n"] {
+        codex_oauth_rig::write(&place.path().join("instance.lock"), text);
+        for (args, shown) in [
+            (["logs", "-n1"].as_slice(), ""),
+            (&["daemon", "status"], "daemon     not running\n"),
+            (&["daemon", "stop"], "no daemon was running\n"),
+            (&["--version"], "\ndaemon      not running\n"),
+        ] {
+            let ran = place.run(args);
+            assert!(ran.stdout.contains(shown), "{args:?}: {}{}", ran.stdout, ran.stderr);
+            let connected = listener.accept().map(drop);
+            assert_eq!(connected.unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "{args:?} connected");
+        }
+    }
+
+    let rig = Rig::new();
+    let daemon = rig.daemon();
+    install(rig.home.path());
+    let ran =
+        Ran::from(rig.home.command(&binary("codex-oauth")).args(["daemon", "status"]).output().unwrap());
+    assert!(ran.stdout.contains(&format!("\nprocess    {} ", daemon.pid())), "{}{}", ran.stdout, ran.stderr);
 }
 
 #[test]

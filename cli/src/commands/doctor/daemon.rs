@@ -8,7 +8,7 @@ use codex_oauth_proto::people::status::daemon_text;
 use codex_oauth_proto::{BUILD, Client, version};
 
 use super::report::Finding;
-use crate::commands::config;
+use crate::commands::{config, daemon};
 use crate::exit::Exit;
 
 /// What puts an older daemon or older settings out of force.
@@ -16,7 +16,7 @@ const RENEW: &str = "run `codex-oauth daemon stop`: the next use starts it anew"
 
 /// A session with the daemon, started if need be, in `client`.
 pub(super) fn look(env: &Env, client: &mut Option<Client>) -> Finding {
-    let ran = matches!(Client::open_if_running(env), Ok(Some(_)));
+    let ran = matches!(daemon::running(env), Ok(Some(_)));
     let opened = Client::open_or_start(env).and_then(|mut opened| {
         let status = opened.call::<StatusMethod>(&Empty {})?;
         Ok((opened, status))
