@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codex_oauth_proto::connect::with_causes;
+use codex_oauth_proto::dir::DirError;
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::local::UserId;
 use codex_oauth_proto::lock::LockError;
@@ -120,7 +121,14 @@ fn prepare(started: &mut Option<Log>) -> Result<Ready, StartError> {
     if let Some(parent) = config.auth_file.parent()
         && !parent.is_dir()
     {
-        directory(parent, "CODEX_OAUTH_AUTH_FILE")?;
+        dir::ensure_private(parent, env.uid).map_err(|error| {
+            let step = match &error {
+                // The person's own: nobody has set a variable for it.
+                DirError::NotADirectory { path } => NextStep::FixFile { path: path.display().to_string() },
+                error => error.next_step("CODEX_OAUTH_AUTH_FILE"),
+            };
+            failed(ErrorCode::Configuration, &error, step)
+        })?;
     }
     let unfit = |error: activation::ActivationError| {
         failed(

@@ -59,6 +59,7 @@ table! {
     25 login a_login_that_cannot_be_renewed_any_more
     25 machine another_credential_store
     0 machine a_file_in_the_place_of_the_socket
+    0 machine a_file_in_the_place_of_the_logins_folder
     0 machine a_stranger_that_listens_at_the_socket
     0 machine a_runtime_folder_that_others_may_enter
     0 machine a_runtime_folder_of_somebody_else

@@ -35,6 +35,9 @@ pub(super) fn look(env: &Env, fixer: &mut Fixer) -> Finding {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Finding::ok(format!("none yet; a login makes `{shown}`"));
         }
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return Finding::skip("no folder to look in: see `folders`");
+        }
         Err(error) => {
             return Finding::fail(
                 format!("could not look at `{shown}`: {error}"),

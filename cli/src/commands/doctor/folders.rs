@@ -79,6 +79,11 @@ fn not_writable_by_others(path: &Path, fixer: &mut Fixer) -> Finding {
 /// Whether we may write in it, or make it where it is missing.
 fn writable(path: &Path, variable: &str, env: &Env) -> Finding {
     let there = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(path);
+    if !there.is_dir() {
+        let detail = format!("`{}` is a file where a folder is expected", there.display());
+        let remedy = format!("move `{0}` away: `mv {0} {0}.old`, or set {variable}", there.display());
+        return Finding::fail(detail, remedy, Exit::Failure);
+    }
     match system::may_write(there) {
         Ok(()) => Finding::ok(""),
         Err(error) => {

@@ -49,6 +49,32 @@ pub(super) fn a_file_in_the_place_of_the_socket() {
     house.is_well();
 }
 
+pub(super) fn a_file_in_the_place_of_the_logins_folder() {
+    let house = House::signed_out().with_home(Home::spawning);
+    let file = house.rig.home.auth_file();
+    let folder = file.parent().unwrap();
+    let old = folder.with_extension("old");
+    assert!(!file.exists());
+    if folder.exists() {
+        #[expect(clippy::disallowed_methods, reason = "a folder of this test's")]
+        std::fs::rename(folder, folder.with_extension("before")).unwrap();
+    }
+    File::create(folder).unwrap();
+    let shown = folder.display();
+    house.fails(&[
+        &format!("could not use `{shown}`: it is a file or a link where a folder is expected"),
+        &format!("next: repair or move away `{shown}`"),
+    ]);
+    let words =
+        [format!("`{shown}` is a file where a folder is expected"), format!("mv {shown} {}", old.display())];
+    house.doctor_names("folders", "fail", &words.each_ref().map(String::as_str));
+    #[expect(clippy::disallowed_methods, reason = "the step that is followed: it is moved away")]
+    std::fs::rename(folder, &old).unwrap();
+    house.sign_in();
+    house.answers();
+    house.is_well();
+}
+
 pub(super) fn a_stranger_that_listens_at_the_socket() {
     let house = House::signed_in().with_home(Home::spawning);
     let socket = house.rig.home.endpoint().socket();
