@@ -41,9 +41,9 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Every page of the root and of `docs/`, in the order of their names.
+    /// Every page of the root, of `docs/` and of the plugin, in the order of their names.
     pub(crate) fn all(root: &Path) -> Vec<Self> {
-        let mut pages: Vec<Self> = ["", "docs/"]
+        let mut pages: Vec<Self> = ["", "docs/", "plugin/"]
             .into_iter()
             .flat_map(|folder| {
                 std::fs::read_dir(root.join(folder)).unwrap().map(move |entry| (folder, entry))
