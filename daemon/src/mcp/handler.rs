@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::calls::{Calls, Cancellation};
 use super::progress::Progress;
 use super::render;
-use super::tools::{NoArguments, QueryArguments, StatusArguments, arguments};
+use super::tools::{Name, NoArguments, QueryArguments, StatusArguments, arguments};
 use crate::debug::{self, Tag};
 use crate::server::Server;
 use crate::service::{self, Abandoned, Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent};
@@ -60,7 +60,9 @@ impl Handler {
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<Result<CallToolResponse, WireError>, ErrorData> {
-        let (tool, began) = (known_name(&request.name), Instant::now());
+        // Another text may be anything.
+        let tool = Name::of(&request.name).map_or("an unknown tool", Name::as_str);
+        let began = Instant::now();
         debug::tell(Tag::Mcp, || format!("Request {}: {tool}", context.id));
         let called = self.call(request, context).await;
         debug::tell(Tag::Mcp, || {
@@ -81,33 +83,34 @@ impl Handler {
     ) -> Result<Result<CallToolResponse, WireError>, ErrorData> {
         let service = &self.server.service;
         let folder = self.session.account.as_deref();
-        let tool = request.name.as_ref();
-        if tool == "codex_query" {
-            let question = match arguments::<QueryArguments>(tool, request.arguments) {
-                Ok(arguments) => self.of_folder(Question::from(arguments)),
-                Err(error) => return Ok(Err(error)),
-            };
-            return Ok(self.query(question, context).await.map(complete));
-        }
-        if !matches!(tool, "codex_status" | "codex_login" | "codex_clear" | "codex_models") {
-            let message = format!("Unknown tool: {}", crate::session::printable(tool));
+        let Some(tool) = Name::of(&request.name) else {
+            let message = format!("Unknown tool: {}", crate::session::printable(&request.name));
             return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
-        }
-        if tool == "codex_status" {
-            return Ok(match arguments::<StatusArguments>(tool, request.arguments) {
+        };
+        let takes_none = |given| arguments::<NoArguments>(tool, given).map(drop);
+        Ok(match tool {
+            Name::Query => match arguments::<QueryArguments>(tool, request.arguments) {
+                Ok(arguments) => self.query(self.of_folder(arguments.into()), context).await.map(complete),
+                Err(error) => Err(error),
+            },
+            Name::Status => match arguments::<StatusArguments>(tool, request.arguments) {
                 Ok(arguments) => Box::pin(self.status(arguments, context)).await.map(complete),
                 Err(error) => Err(error),
-            });
-        }
-        if let Err(error) = arguments::<NoArguments>(tool, request.arguments.clone()) {
-            return Ok(Err(error));
-        }
-        Ok(match tool {
-            "codex_login" => return Ok(Box::pin(self.login(request, context)).await),
-            "codex_clear" => {
-                Box::pin(service.logout(folder)).await.map(|report| complete(render::logout(&report)))
-            }
-            _ => Box::pin(service.models(folder)).await.map(|list| complete(render::models(&list))),
+            },
+            Name::Login => match takes_none(request.arguments.clone()) {
+                Ok(()) => Box::pin(self.login(request, context)).await,
+                Err(error) => Err(error),
+            },
+            Name::Clear => match takes_none(request.arguments) {
+                Ok(()) => {
+                    Box::pin(service.logout(folder)).await.map(|report| complete(render::logout(&report)))
+                }
+                Err(error) => Err(error),
+            },
+            Name::Models => match takes_none(request.arguments) {
+                Ok(()) => Box::pin(service.models(folder)).await.map(|list| complete(render::models(&list))),
+                Err(error) => Err(error),
+            },
         })
     }
 
@@ -317,12 +320,6 @@ impl ServerHandler for Handler {
         }
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("Method not found: {method}"), None))
     }
-}
-
-/// The tool's name, if it is one of ours: another text may be anything.
-fn known_name(tool: &str) -> &'static str {
-    let known = ["codex_query", "codex_status", "codex_login", "codex_clear", "codex_models"];
-    known.into_iter().find(|name| *name == tool).unwrap_or("an unknown tool")
 }
 
 /// An answer verbatim, then what it cost in one line. What had come before a failure is shown before the reason.

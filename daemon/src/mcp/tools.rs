@@ -23,6 +23,42 @@ pub(super) fn list() -> &'static [u8] {
     &TOOLS
 }
 
+/// A tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    /// Asks.
+    Query,
+    /// How the login stands.
+    Status,
+    /// Signs in.
+    Login,
+    /// Signs out.
+    Clear,
+    /// The live list.
+    Models,
+}
+
+impl Name {
+    /// In the order of the list.
+    const ALL: [Self; 5] = [Self::Query, Self::Status, Self::Login, Self::Clear, Self::Models];
+
+    /// The tool that is called so.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|name| name.as_str() == text)
+    }
+
+    /// As in the list.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "codex_query",
+            Self::Status => "codex_status",
+            Self::Login => "codex_login",
+            Self::Clear => "codex_clear",
+            Self::Models => "codex_models",
+        }
+    }
+}
+
 /// The arguments of `codex_query`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,9 +104,9 @@ impl From<QueryArguments> for Question {
 }
 
 /// Reads a tool's arguments; what is wrong with them is said by name, so that the model can mend its call.
-pub(super) fn arguments<T: DeserializeOwned>(tool: &str, given: Option<JsonObject>) -> Result<T, WireError> {
+pub(super) fn arguments<T: DeserializeOwned>(tool: Name, given: Option<JsonObject>) -> Result<T, WireError> {
     serde_json::from_value(Value::Object(given.unwrap_or_default())).map_err(|error| {
-        let message = format!("could not read the arguments of {tool}: {error}");
+        let message = format!("could not read the arguments of {}: {error}", tool.as_str());
         WireError::caller(ErrorCode::InvalidArguments, message).next(NextStep::FixArguments)
     })
 }
@@ -88,6 +124,14 @@ mod tests {
     }
 
     #[test]
+    fn every_tool_of_the_list_can_be_called_and_no_other() {
+        let listed: Vec<Value> = serde_json::from_str(TOOLS_JSON).unwrap();
+        let listed: Vec<&str> = listed.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+        assert_eq!(listed, Name::ALL.map(Name::as_str));
+        assert_eq!(Name::of("codex_model"), None);
+    }
+
+    #[test]
     fn a_wrong_argument_is_named() {
         for (given, named) in [
             (json!({}), "prompt"),
@@ -96,7 +140,7 @@ mod tests {
             (json!({"prompt": "x", "temperature": "hot"}), "hot"),
         ] {
             let Value::Object(given) = given else { unreachable!("all rows are objects") };
-            let refused = arguments::<QueryArguments>("codex_query", Some(given)).unwrap_err();
+            let refused = arguments::<QueryArguments>(Name::Query, Some(given)).unwrap_err();
             assert!(refused.message.contains(named), "{}", refused.message);
         }
     }
@@ -106,7 +150,7 @@ mod tests {
         let Value::Object(given) = json!({"prompt": "x", "model": "", "system_prompt": " "}) else {
             unreachable!()
         };
-        let question = Question::from(arguments::<QueryArguments>("codex_query", Some(given)).unwrap());
+        let question = Question::from(arguments::<QueryArguments>(Name::Query, Some(given)).unwrap());
         assert_eq!((question.model, question.instructions), (None, None));
     }
 }
