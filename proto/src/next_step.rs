@@ -17,6 +17,8 @@ pub enum Surface {
 pub enum NextStep {
     /// Sign in.
     Login,
+    /// Sign in anew and choose another workspace: the one in use is closed.
+    OtherWorkspace,
     /// Do the same again; nothing was lost.
     Retry,
     /// Do the same again, not before `seconds` have passed.
@@ -102,6 +104,10 @@ impl NextStep {
         };
         match self {
             Self::Login => pick("run /codex-oauth:codex-config to sign in", "run `codex-oauth login`"),
+            Self::OtherWorkspace => pick(
+                "run /codex-oauth:codex-config to sign in, and choose another workspace",
+                "run `codex-oauth login`, and choose another workspace",
+            ),
             Self::Retry => "try again".to_owned(),
             Self::RetryIn { seconds } => format!("try again in {}", duration(*seconds)),
             Self::AskAgain => {

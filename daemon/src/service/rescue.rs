@@ -216,10 +216,10 @@ fn class(error: &UpstreamError) -> (ErrorCode, NextStep) {
         Kind::Connect => (Code::UpstreamUnreachable, step_of(error).unwrap_or(NextStep::CheckNetwork)),
         Kind::Unauthorized { .. } => (Code::LoginExpired, NextStep::Login),
         Kind::Edge { .. } => (Code::UpstreamRejected, NextStep::OtherNetwork),
-        Kind::Forbidden { .. }
-        | Kind::DeactivatedWorkspace
-        | Kind::UsageNotIncluded
-        | Kind::QuotaExceeded => (Code::UpstreamRejected, NextStep::CheckPlan),
+        Kind::DeactivatedWorkspace => (Code::UpstreamRejected, NextStep::OtherWorkspace),
+        Kind::Forbidden { .. } | Kind::UsageNotIncluded | Kind::QuotaExceeded => {
+            (Code::UpstreamRejected, NextStep::CheckPlan)
+        }
         Kind::ModelNotSupported { .. } => (Code::ModelNotAvailable, NextStep::ListModels),
         Kind::UsageLimit { .. } => (Code::UsageLimitReached, NextStep::CheckPlan),
         // No time was named: what is left of the plan is all that can be looked at.

@@ -16,6 +16,7 @@ const ASK_AGAIN: &str = "ask again";
 const TRY_AGAIN: &str = "try again";
 const LIST_MODELS: &str = "call codex_models";
 const SHORTEN: &str = "send a shorter prompt";
+const WORKSPACE: &str = "run /codex-oauth:codex-config to sign in, and choose another workspace";
 const PLAN: &str = "look at your plan";
 const ARGUMENTS: &str = "correct the argument";
 const NETWORK: &str = "run /codex-oauth:codex-doctor";
@@ -128,7 +129,7 @@ fn statuses() -> Vec<Row> {
     vec![
         ("400 policy", Effect::cyber_policy_refusal("FAKE cyber"), "FAKE cyber (status 400", REPHRASE, 1),
         ("302", Effect::respond(302, Value::Null), "HTTP 302 Found", NETWORK, 1),
-        ("402", Effect::deactivated_workspace(), "HTTP 402: the workspace is deactivated", PLAN, 1),
+        ("402", Effect::deactivated_workspace(), "HTTP 402: the workspace is deactivated", WORKSPACE, 1),
         ("402 other", Effect::respond(402, json!({"detail": "FAKE pay"})), "FAKE pay (status 402", PLAN, 1),
         ("403", Effect::forbidden("FAKE no"), "HTTP 403: FAKE no", PLAN, 1),
         ("403 HTML", Effect::cloudflare_blocked(), "blocked by Cloudflare", ELSEWHERE, 1),

@@ -206,6 +206,7 @@ pub fn entry(code: ErrorCode) -> Entry {
             "the ChatGPT plan does not include Codex",
             Some(Step::CheckPlan),
             vec![
+                ("the workspace is deactivated", Step::OtherWorkspace),
                 ("Cloudflare keeps this network out", Step::OtherNetwork),
                 ("a proxy or a portal answered instead of the backend", Step::CheckNetwork),
                 ("the question was refused for what it says", Step::Rephrase),

@@ -47,7 +47,7 @@ pub(crate) fn all() -> Vec<Sample> {
 pub(crate) fn next_steps() -> Vec<NextStep> {
     let path = || "/home/ada/.claude/auth.json".to_owned();
     every!(NextStep:
-        Login, Retry, RetryIn { seconds: 90 }, AskAgain, ListModels, ShortenPrompt, Rephrase, FixArguments, CheckPlan,
+        Login, OtherWorkspace, Retry, RetryIn { seconds: 90 }, AskAgain, ListModels, ShortenPrompt, Rephrase, FixArguments, CheckPlan,
         CheckNetwork, FixFile { path: path() }, FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() },
         Reconfigure { name: "proxy in `/home/ada/.config/codex-oauth/config.toml`".to_owned() }, CheckAddress { name: "CODEX_OAUTH_BACKEND_URL".to_owned() }, Mend, EndProcess { pid: 4711 }, OtherNetwork, SetClock,
         Upgrade, RunDaemon, AllowSpawn, ReadLog { path: "/home/ada/.local/state/codex-oauth/daemon.log".to_owned() }, UseService, NoService,
