@@ -11,8 +11,14 @@ use crate::terminal::pty::{Streams, on_terminal};
 const COLUMNS: u16 = 80;
 
 /// Pages for those who build or change it, and what is a topic under another file's name.
-const NO_TOPIC: &[&str] =
-    &["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "docs/RELEASE.md"];
+const NO_TOPIC: &[&str] = &[
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "docs/RELEASE.md",
+    "plugin/README.md",
+];
 
 fn shown(args: &[&str]) -> String {
     let place = Place::new();
