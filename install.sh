@@ -102,10 +102,11 @@ main() {
         install_plugin
         register_plugin
     fi
-    # Behind a proxy, the shell knows it and the daemon would not; what is said on purpose stays.
-    "$bin/codex-oauth" config import --keep || true
     # A service that cannot be had is said, and is no reason why an install fails: the daemon is started without one.
-    if [ -n "$service" ]; then "$bin/codex-oauth" service install || true; fi
+    if [ -z "$service" ] || ! install_service; then
+        # Behind a proxy, the shell knows it and the daemon would not; what is said on purpose stays. The service does it too.
+        "$bin/codex-oauth" config import --keep || true
+    fi
     report
 }
 
@@ -176,6 +177,12 @@ register_plugin() {
            later: claude plugin marketplace add '$share' &&
            claude plugin install codex-oauth@codex-oauth"
     fi
+}
+
+# The one next step is said at the end.
+install_service() {
+    said=$("$bin/codex-oauth" service install) || return 1
+    printf '%s\n' "$said" | sed '/^next /d'
 }
 
 report() {

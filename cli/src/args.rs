@@ -2,6 +2,8 @@
 
 mod account;
 mod help;
+#[cfg(windows)]
+mod install;
 mod logs;
 
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ use clap_complete::Shell;
 use crate::exit;
 
 pub(crate) use account::{AccountCommand, AdoptArgs, ImportArgs};
+#[cfg(windows)]
+pub(crate) use install::InstallArgs;
 pub(crate) use logs::LogsArgs;
 
 /// Readable in any terminal.
@@ -83,6 +87,8 @@ impl Args {
                 | Command::Man(_)
                 | Command::Help(_),
             ) => false,
+            #[cfg(windows)]
+            Some(Command::Install(_)) => false,
         }
     }
 }
@@ -121,6 +127,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ServiceCommand,
     },
+    #[cfg(windows)]
+    Install(InstallArgs),
     Uninstall(UninstallArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
@@ -415,7 +423,7 @@ pub(crate) struct InstallServiceArgs {
     pub(crate) harden: bool,
 }
 
-/// Remove what install.sh put in place
+/// Remove what the installation put in place
 ///
 /// Ends the daemon and its service, unregisters the Claude Code plugin and removes the programs. Login, state and configuration stay,
 /// and what stays is named.

@@ -3,12 +3,15 @@
 mod account;
 mod answers;
 mod bug_report;
+mod claude;
 mod completions;
 mod config;
 mod daemon;
 mod doctor;
 mod explain;
 mod help;
+#[cfg(windows)]
+mod install;
 mod login;
 mod logout;
 mod logs;
@@ -21,6 +24,8 @@ mod test;
 mod uninstall;
 mod usage;
 mod version;
+#[cfg(windows)]
+mod windows;
 
 use crate::args::{Args, Command};
 use crate::context::Context;
@@ -56,6 +61,8 @@ pub(crate) fn run(context: &mut Context, args: Args) -> Result<Exit, Failure> {
         Some(Command::Account { command }) => account::run(context, command),
         Some(Command::Daemon { command }) => daemon::run(context, command),
         Some(Command::Service { command }) => service::run(context, command),
+        #[cfg(windows)]
+        Some(Command::Install(install)) => install::run(context, install),
         Some(Command::Uninstall(uninstall)) => uninstall::run(context, uninstall),
     }
 }

@@ -104,7 +104,7 @@ pub fn described(path: &Path) -> String {
 }
 
 /// Where the text is: in the lock file; on Windows beside it, since a locked file cannot be read there.
-fn text_path(path: &Path) -> PathBuf {
+pub fn text_path(path: &Path) -> PathBuf {
     if !cfg!(windows) {
         return path.to_owned();
     }

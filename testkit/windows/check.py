@@ -28,7 +28,7 @@ def windows(path):
 class Home:
     def __init__(self, base, issuer, backend, admin):
         self.admin = admin
-        self.path = pathlib.Path(tempfile.mkdtemp(prefix="cxo", dir=base))
+        self.path, self.programs = pathlib.Path(tempfile.mkdtemp(prefix="cxo", dir=base)), exes
         places = {"RUNTIME_DIR": "run", "STATE_DIR": "state", "CONFIG_DIR": "config", "AUTH_FILE": "home/auth.json"}
         # Paths of this system are none of Windows'.
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("SSL_CERT_")}
@@ -44,16 +44,19 @@ class Home:
         (self.path / "home").mkdir()
         (self.path / "config").mkdir()
 
-    def start(self, name, *arguments):
+    def start(self, name, *arguments, stderr=subprocess.PIPE):
         return subprocess.Popen(
-            ["wine", str(exes / f"{name}.exe"), *arguments],
-            env=self.env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            ["wine", str(self.programs / f"{name}.exe"), *arguments],
+            env=self.env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
         )
 
     def run(self, *arguments):
-        process = self.start("codex-oauth", *arguments)
-        out, err = process.communicate(timeout=PATIENCE)
-        return process.returncode, out, err
+        # Under Wine a daemon keeps the error output of whoever starts it: no pipe that would have to end.
+        with tempfile.TemporaryFile("w+") as err:
+            process = self.start("codex-oauth", *arguments, stderr=err)
+            out, _ = process.communicate(timeout=PATIENCE)
+            err.seek(0)
+            return process.returncode, out, err.read()
 
     def fake(self, path, body=None):
         data = json.dumps(body).encode() if body else b""
@@ -250,4 +253,5 @@ STEPS = [
     (a_hand_over_leaves_a_stream_whole_and_the_new_daemon_answers_at_once, True),
     (a_drain_ends_the_daemon_and_the_next_question_starts_one, True),
 ]
-main()
+if __name__ == "__main__":
+    main()

@@ -74,9 +74,9 @@ fn install(context: &mut Context, args: InstallServiceArgs) -> Result<Exit, Fail
     manager.check(&context.env).map_err(|why| unavailable(&why))?;
     let folder = manager.folder(&context.env).map_err(|why| unavailable(&why))?;
     let mut changed = import(context, Present::Stays)?.changed;
-    for (name, text) in manager.files(&facts, args.harden) {
+    for (name, contents) in manager.files(&facts, args.harden) {
         let file = folder.join(name);
-        let written = write_if_other(&file, &text).map_err(|error| unwritten("write", &file, &error))?;
+        let written = write_if_other(&file, &contents).map_err(|error| unwritten("write", &file, &error))?;
         changed |= written;
         context.output.line(&format!(
             "{}{}",
@@ -85,7 +85,7 @@ fn install(context: &mut Context, args: InstallServiceArgs) -> Result<Exit, Fail
         ))?;
     }
     if changed || !manager.is_ready(&context.env) {
-        if daemon::stop_running(context)? {
+        if manager.listens() && daemon::stop_running(context)? {
             context.output.line("daemon     stopped; the service starts the next one")?;
         }
         manager.start(&context.env, &folder).map_err(|why| unavailable(&why))?;
@@ -182,6 +182,14 @@ impl Manager {
         }
     }
 
+    /// Whether it listens in the daemon's place, so that a daemon that was there before has to make way.
+    const fn listens(self) -> bool {
+        match self {
+            Self::Systemd | Self::Launchd => true,
+            Self::TaskScheduler => false,
+        }
+    }
+
     /// Where its files lie.
     fn folder(self, env: &Env) -> Said<PathBuf> {
         match self {
@@ -220,10 +228,12 @@ impl Manager {
         }
     }
 
-    fn files(self, facts: &Facts, harden: bool) -> Vec<(&'static str, String)> {
+    /// Names and contents.
+    fn files(self, facts: &Facts, harden: bool) -> Vec<(&'static str, Vec<u8>)> {
+        let in_utf8 = |(name, text): (_, String)| (name, text.into_bytes());
         match self {
-            Self::Systemd => systemd::files(facts, harden),
-            Self::Launchd => vec![launchd::file(facts)],
+            Self::Systemd => systemd::files(facts, harden).into_iter().map(in_utf8).collect(),
+            Self::Launchd => vec![in_utf8(launchd::file(facts))],
             Self::TaskScheduler => vec![tasks::file(facts)],
         }
     }
@@ -289,9 +299,9 @@ impl Manager {
 }
 
 /// True: the file was another one, or none. Its owner alone may read it: it says how this person works.
-fn write_if_other(file: &Path, text: &str) -> io::Result<bool> {
+fn write_if_other(file: &Path, contents: &[u8]) -> io::Result<bool> {
     match fs::read(file) {
-        Ok(found) if found == text.as_bytes() => return Ok(false),
+        Ok(found) if found == contents => return Ok(false),
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -303,7 +313,7 @@ fn write_if_other(file: &Path, text: &str) -> io::Result<bool> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file)?.write_all(text.as_bytes())?;
+    options.open(file)?.write_all(contents)?;
     Ok(true)
 }
 

@@ -1,7 +1,7 @@
-//! `codex-oauth uninstall`: the way back from `install.sh`. Everything that it removes it either knows by name or finds in a
+//! `codex-oauth uninstall`: the way back from `install.sh`, and on Windows from `install`. Everything that it removes it either knows by name or finds in a
 //! folder of our own; everything else that is ours it names.
 
-mod claude;
+#[cfg(unix)]
 mod installation;
 mod leftovers;
 
@@ -15,10 +15,12 @@ use codex_oauth_proto::launch::LaunchError;
 use codex_oauth_proto::lock::{Acquired, FileLock};
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 
-pub(super) use self::claude::PLUGIN;
-use self::claude::Unregistered;
+#[cfg(unix)]
 use self::installation::Installation;
 use self::leftovers::Leftovers;
+use super::claude::{self, Unregistered};
+#[cfg(windows)]
+use super::windows::Installation;
 use super::{daemon, logout, service};
 use crate::args::UninstallArgs;
 use crate::context::Context;
@@ -41,7 +43,7 @@ pub(crate) fn run(context: &mut Context, args: UninstallArgs) -> Result<Exit, Fa
         let told = logout::sign_out(context)?;
         context.output.line(&format!("login      {told}"))?;
     }
-    let starting = hold_off_starters(&endpoint)?;
+    let mut starting = hold_off_starters(&endpoint)?;
     // First of all: while somebody listens, whoever connects starts the daemon again.
     if service::remove(context)? {
         context.output.line("service    ended")?;
@@ -52,6 +54,10 @@ pub(crate) fn run(context: &mut Context, args: UninstallArgs) -> Result<Exit, Fa
     unregister(context, &installation)?;
     for path in installation.remove()? {
         context.output.line(&format!("removed    {}", path.display()))?;
+    }
+    if cfg!(windows) {
+        // What is open cannot be removed there; nor is there a program left that could be started.
+        starting = None;
     }
     let left = if args.purge {
         let (removed, left) = leftovers.remove()?;
@@ -126,7 +132,7 @@ fn unregister(context: &mut Context, installation: &Installation) -> Result<(), 
 }
 
 /// A file or folder that could not be removed.
-fn not_removed(path: &Path, error: &io::Error) -> Failure {
+pub(super) fn not_removed(path: &Path, error: &io::Error) -> Failure {
     let message = format!("could not remove `{}`: {error}", path.display());
     WireError::caller(ErrorCode::Configuration, message)
         .next(NextStep::FixFile { path: path.display().to_string() })

@@ -68,6 +68,7 @@ fn each_danger_lives_in_one_file() {
         (
             "unsafe {",
             &[
+                "cli/src/commands/windows/path/sys.rs",
                 "cli/src/interrupt/windows.rs",
                 "client-shim/src/arena.rs",
                 "daemon/src/activation/launchd.rs",

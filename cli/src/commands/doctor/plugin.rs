@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::report::Finding;
 use crate::child;
-use crate::commands::uninstall::PLUGIN;
+use crate::commands::claude::PLUGIN;
 
 /// For one call, which takes about a second and needs no network.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -32,10 +32,20 @@ pub(super) fn check(env: &Env) -> Said<()> {
 }
 
 /// What is started is the command, which starts the daemon detached and ends. The task cannot set variables: settings are
-/// in config.toml and in the person's own environment.
-pub(super) fn file(facts: &Facts) -> (&'static str, String) {
+/// in config.toml and in the person's own environment. UTF-16 with its mark, as the task scheduler itself exports: names of
+/// people have all kinds of letters.
+pub(super) fn file(facts: &Facts) -> (&'static str, Vec<u8>) {
     let command = escaped(&facts.command.display().to_string());
-    (NAMES[0], TASK.replace("@COMMAND@", &command).replace("@USER@", &escaped(&facts.user)))
+    let text = TASK.replace("@COMMAND@", &command).replace("@USER@", &escaped(&facts.user));
+    (
+        NAMES[0],
+        std::iter::once('\u{feff}')
+            .chain(text.chars())
+            .collect::<String>()
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect(),
+    )
 }
 
 pub(super) fn start(env: &Env, folder: &Path) -> Said<()> {
@@ -56,6 +66,5 @@ fn schtasks(env: &Env, args: &[&str]) -> Said<String> {
 }
 
 fn program(env: &Env) -> Said<PathBuf> {
-    let name = if cfg!(windows) { "schtasks.exe" } else { "schtasks" };
-    child::find(env, name).ok_or_else(|| "there is no schtasks on PATH".to_owned())
+    child::find(env, "schtasks").ok_or_else(|| "there is no schtasks on PATH".to_owned())
 }

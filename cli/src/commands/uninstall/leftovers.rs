@@ -1,12 +1,13 @@
 //! What use of the product has left behind: it outlives an uninstall unless it is asked for.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use codex_oauth_proto::endpoint::Endpoint;
 use codex_oauth_proto::env::{APP, Env};
 use codex_oauth_proto::launch::LaunchError;
 use codex_oauth_proto::local::UserId;
-use codex_oauth_proto::lock::FileLock;
+use codex_oauth_proto::lock::{FileLock, text_path};
 
 use super::not_removed;
 use crate::failure::Failure;
@@ -45,7 +46,8 @@ impl Leftovers {
             (&self.config, "configuration"),
             (&self.runtime.dir, "locks"),
         ];
-        own.into_iter().map(|(path, what)| (path.clone(), what)).filter(|(path, _)| path.exists()).collect()
+        let present = own.into_iter().filter(|(path, _)| path.exists());
+        present.map(|(path, what)| (path.clone(), what)).chain(programs_that_ran()).collect()
     }
 
     /// Removes all but what other programs keep in the credential file, which has lost our record by the logout. Gives what
@@ -74,18 +76,35 @@ impl Leftovers {
                 continue;
             }
             // Held for the removal: a lock file that somebody uses must not be deleted.
-            let Ok(_free) = FileLock::try_acquire(lock) else {
+            let Ok(free) = FileLock::try_acquire(lock) else {
                 left.push((lock.clone(), "in use by a daemon"));
                 continue;
             };
+            if cfg!(windows) {
+                // What is open cannot be removed there; nor is there a program left that could start a daemon.
+                drop(free);
+            }
             if let Some(folder) = folder {
                 self.remove_folder(folder, "locks", &mut gone, &mut left)?;
             } else {
-                #[expect(clippy::disallowed_methods, reason = "our lock, held by us")]
-                std::fs::remove_file(lock).map_err(|error| not_removed(lock, &error))?;
-                gone.push(lock.clone());
+                let files = BTreeSet::from([lock.clone(), text_path(lock)]);
+                for file in files.into_iter().filter(|file| file.exists()) {
+                    #[expect(
+                        clippy::disallowed_methods,
+                        reason = "our lock, held by us, and what is written of it"
+                    )]
+                    std::fs::remove_file(&file).map_err(|error| not_removed(&file, &error))?;
+                    gone.push(file);
+                }
             }
         }
+        if cfg!(windows)
+            && let Some(shared) = self.state.parent().filter(|parent| is_ours(parent, self.uid))
+        {
+            // The folder that state and locks lie in; with somebody else's file in it, it stays.
+            let _kept = std::fs::remove_dir(shared);
+        }
+        left.extend(programs_that_ran());
         Ok((gone, left))
     }
 
@@ -100,8 +119,9 @@ impl Leftovers {
         if !path.exists() {
             return Ok(());
         }
-        let shared_place = format!("{APP}-{}", self.uid);
-        if path.file_name().is_none_or(|name| name != APP && name != shared_place.as_str()) {
+        // On Windows state and locks lie in a folder of our name, not in one each.
+        let is_inner = cfg!(windows) && path.parent().is_some_and(|parent| is_ours(parent, self.uid));
+        if !is_inner && !is_ours(path, self.uid) {
             left.push((path.to_owned(), what));
             return Ok(());
         }
@@ -109,6 +129,23 @@ impl Leftovers {
         gone.push(path.to_owned());
         Ok(())
     }
+}
+
+/// Whether a folder is ours by its name.
+fn is_ours(path: &Path, uid: UserId) -> bool {
+    path.file_name().is_some_and(|name| name == APP || name == format!("{APP}-{uid}").as_str())
+}
+
+/// Programs that could not be removed because they run, this one among them.
+#[cfg(windows)]
+fn programs_that_ran() -> Option<Left> {
+    let folder = crate::commands::windows::put_aside();
+    folder.is_dir().then_some((folder, "programs that still ran, among temporary files"))
+}
+
+#[cfg(unix)]
+const fn programs_that_ran() -> Option<Left> {
+    None
 }
 
 /// Whether a file of its own, no link, holds an object without keys: what a logout leaves where nobody else wrote.

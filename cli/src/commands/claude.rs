@@ -1,4 +1,4 @@
-//! Claude Code's own command line, asked to forget the plugin. It edits its own files; nobody else should.
+//! Claude Code's own command line, asked to take the plugin in or to forget it. It edits its own files; nobody else should.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MARKETPLACE: &str = "codex-oauth";
 
 /// The plugin's id: `<plugin>@<marketplace>`.
-pub(in crate::commands) const PLUGIN: &str = "codex-oauth@codex-oauth";
+pub(super) const PLUGIN: &str = "codex-oauth@codex-oauth";
 
 /// What came of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +29,16 @@ pub(super) enum Unregistered {
     NoClaude,
     /// It could not be asked, or could not do it; why, in its words.
     Failed(String),
+}
+
+/// Makes Claude Code know the plugin of the marketplace in `folder`. `None`: there is no `claude` on PATH.
+#[cfg(windows)]
+pub(super) fn register(env: &Env, folder: &Path) -> Option<Result<(), String>> {
+    let claude = child::find(env, "claude")?;
+    // One of this name in the folder of the version before would stay there. The first time there is none.
+    let _none_before = ask(&claude, &["marketplace", "remove", MARKETPLACE]);
+    let add = ask(&claude, &["marketplace", "add", &folder.display().to_string()]);
+    Some(add.and_then(|_| ask(&claude, &["install", PLUGIN])).map(drop))
 }
 
 /// Makes Claude Code forget the marketplace in `folder`, and its plugin. One of the same name in another place is
