@@ -44,7 +44,8 @@ fn a_reached_limit_is_shown_and_is_no_failure() {
 
 #[test]
 fn json_is_what_the_daemon_said() {
-    assert_eq!(asked(&["usage", "--json"], Ok(limits())).json(), limits());
+    let said = limits();
+    assert_eq!(asked(&["usage", "--json"], Ok(said.clone())).json(), said);
 }
 
 #[test]
