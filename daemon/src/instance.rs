@@ -62,9 +62,9 @@ impl Instance {
         Ok(Self { ending_lock, text, _socket: socket, _credentials: Some(credentials) })
     }
 
-    /// What shows, once everything is handed over, that this daemon still finishes answers. `None`: one before it shows that.
+    /// What shows, once everything is handed over, that this daemon still finishes answers; one before it may do so too.
     pub(crate) fn show_ending(&self) -> Option<FileLock> {
-        let shown = FileLock::try_acquire(&self.ending_lock).and_then(|mut lock| {
+        let shown = FileLock::try_share(&self.ending_lock).and_then(|mut lock| {
             lock.describe(&self.text)?;
             Ok(lock)
         });

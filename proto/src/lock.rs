@@ -46,11 +46,20 @@ pub enum LockError {
 impl FileLock {
     /// Takes the lock if it is free.
     pub fn try_acquire(path: &Path) -> Result<Self, LockError> {
+        #[expect(clippy::disallowed_methods, reason = "the one place that takes file locks")]
+        Self::take(path, File::try_lock)
+    }
+
+    /// Takes the lock unless somebody has it alone: others may share it, and nobody gets it alone meanwhile.
+    pub fn try_share(path: &Path) -> Result<Self, LockError> {
+        #[expect(clippy::disallowed_methods, reason = "the one place that takes file locks")]
+        Self::take(path, File::try_lock_shared)
+    }
+
+    fn take(path: &Path, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Self, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
         let file = open(path).map_err(io)?;
-        #[expect(clippy::disallowed_methods, reason = "the one place that takes file locks")]
-        let taken = file.try_lock();
-        match taken {
+        match lock(&file) {
             Ok(()) => Ok(Self { file, path: path.to_owned() }),
             Err(TryLockError::WouldBlock) => {
                 let text = described(path).trim().chars().take(200).collect();
@@ -162,6 +171,19 @@ mod tests {
         assert!(refused.to_string().contains("pid 42"), "{refused}");
         drop(held);
         FileLock::try_acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn a_shared_lock_is_free_when_the_last_of_its_holders_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ending.lock");
+        let first = FileLock::try_share(&path).unwrap();
+        let second = FileLock::try_share(&path).unwrap();
+        drop(first);
+        assert!(matches!(FileLock::try_acquire(&path), Err(LockError::Held { .. })));
+        drop(second);
+        let _alone = FileLock::try_acquire(&path).unwrap();
+        assert!(matches!(FileLock::try_share(&path), Err(LockError::Held { .. })));
     }
 
     #[test]

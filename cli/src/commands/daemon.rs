@@ -109,7 +109,7 @@ pub(super) fn stop_running(context: &mut Context) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Waits for a daemon that nobody reaches any more and that still finishes answers; whether there was one.
+/// Waits for every daemon that nobody reaches any more and that still finishes answers; whether there was one.
 fn wait_for_ending(context: &mut Context, endpoint: &Endpoint, deadline: Instant) -> Result<bool, Failure> {
     let Some(holder) = ending(endpoint) else { return Ok(false) };
     context.output.progress(&format!("a daemon that was told to end still finishes answers{holder}"))?;
@@ -119,7 +119,7 @@ fn wait_for_ending(context: &mut Context, endpoint: &Endpoint, deadline: Instant
     Ok(true)
 }
 
-/// ` (pid 42 …)` of a daemon that has handed over and still finishes answers.
+/// ` (pid 42 …)` of the last daemon that has handed over, while one still finishes answers.
 fn ending(endpoint: &Endpoint) -> Option<String> {
     let lock = endpoint.ending_lock();
     match lock.exists().then(|| FileLock::try_acquire(&lock))? {

@@ -135,6 +135,41 @@ fn stop_waits_for_a_daemon_that_nobody_reaches_any_more_and_that_still_finishes_
 }
 
 #[test]
+fn stop_waits_for_every_daemon_that_still_finishes_an_answer() {
+    let rig = Rig::new();
+    let command = |args: &[&str]| {
+        let mut command = rig.home.command(&binary("codex-oauth"));
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let ending = |asked: usize| {
+        let daemon = if asked == 1 { rig.signed_in() } else { rig.daemon() };
+        let gate = format!("answer {asked}");
+        rig.fake.next(fake_openai::Endpoint::Responses, Effect::hold_after(2, &gate));
+        let mut shim = Shim::initialized(&rig.home);
+        shim.call(&json!(1), "codex_query", &json!({"prompt": "hello"}));
+        rig.fake.wait_for_request(fake_openai::Endpoint::Responses, asked).unwrap();
+        let stop = Running::start(&mut command(&["daemon", "stop"]));
+        eventually("it has handed over", || !rig.home.endpoint().socket().exists());
+        (daemon, shim, stop, gate)
+    };
+    let (mut one, _shim, first, gate) = ending(1);
+    let (two, _other_shim, second, other_gate) = ending(2);
+    rig.fake.release(&gate);
+    one.wait();
+    let shown = crate::doctor::run(&mut command(&["daemon", "status"])).stdout;
+    let still = format!("still finishes answers (pid {} ", two.pid());
+    assert!(shown.contains(&still), "{still}\n{shown}");
+    let third = Running::start(&mut command(&["daemon", "stop"]));
+    rig.fake.release(&other_gate);
+    for stop in [first, second, third] {
+        let ran = stop.finish();
+        assert!(ran.code() == 0 && ran.stdout.contains("daemon"), "{}{}", ran.stdout, ran.stderr);
+    }
+    assert_eq!(Running::start(&mut command(&["daemon", "stop"])).finish().stdout, "no daemon was running\n");
+}
+
+#[test]
 fn stop_without_a_daemon_is_done_already() {
     let ran = Place::new().run(&["daemon", "stop"]);
     assert_eq!((ran.code(), ran.stdout.as_str(), ran.stderr.as_str()), (0, "no daemon was running\n", ""));
