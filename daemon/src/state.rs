@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::queue::{Sender, queue};
 use database::Database;
-use worker::{Job, Task};
+use worker::{Job, Need, Task};
 
 use turns::Ended;
 use waiting::Waiting;
@@ -63,7 +63,7 @@ impl State {
         Ok(Self { queue, traces: Waiting::default(), given_out: Waiting::default(), fault })
     }
 
-    /// Why answers are not kept at the moment, if so.
+    /// Why answers are not kept at the moment, if so: the last failure, until what failed, or what needs more, has worked.
     pub(crate) fn fault(&self) -> Option<String> {
         self.fault.lock().clone()
     }
@@ -73,16 +73,18 @@ impl State {
     pub(crate) fn end(&self, key: Option<Key>, outcome: Completed, is_alone: bool) {
         let ended = Ended { key, outcome, at: now() };
         if is_alone {
-            self.post(true, move |db| turns::end(db, &ended));
+            self.post(Need::AnAnswer, true, move |db| turns::end(db, &ended));
         } else if let Some(ticket) = self.given_out.push(ended) {
-            self.post(false, move |db| ticket.take().iter().try_for_each(|ended| turns::end(db, ended)));
+            self.post(Need::AnAnswer, false, move |db| {
+                ticket.take().iter().try_for_each(|ended| turns::end(db, ended))
+            });
         }
     }
 
     /// Keeps what became of a turn, step by step. Does not wait.
     pub(crate) fn keep_trace(&self, trace: Trace) {
         if let Some(ticket) = self.traces.push(trace) {
-            self.post(false, move |db| traces::keep(db, ticket.take()));
+            self.post(Need::ATrace, false, move |db| traces::keep(db, ticket.take()));
         }
     }
 
@@ -119,17 +121,17 @@ impl State {
         F: for<'c> FnOnce(&mut database::Open<'c>) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        if !self.queue.push(Box::new(Task::new(work, Some(reply))), true) {
+        if !self.queue.push(Box::new(Task::look(work, reply)), true) {
             return Err(StateError("the disk does not keep up".to_owned()));
         }
         answer.await.map_err(|_| StateError("the thread of the database has ended".to_owned()))?
     }
 
-    fn post<F>(&self, is_urgent: bool, work: F)
+    fn post<F>(&self, need: Need, is_urgent: bool, work: F)
     where
         F: for<'c> FnOnce(&mut database::Open<'c>) -> rusqlite::Result<()> + Send + 'static,
     {
-        if !self.queue.push(Box::new(Task::new(work, None)), is_urgent) {
+        if !self.queue.push(Box::new(Task::change(need, work)), is_urgent) {
             tracing::error!("an answer could not be kept: the disk does not keep up");
         }
     }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
 
 use super::schema::{self, SchemaError};
-use super::worker::Job;
+use super::worker::{Job, Need};
 use super::{StateError, now, turns};
 use crate::fsx::{self, FsError};
 
@@ -30,6 +30,8 @@ const CACHE_KIB: u32 = 256;
 pub(super) struct Database {
     path: PathBuf,
     fault: Arc<Mutex<Option<String>>>,
+    /// What the job of the fault needed.
+    at_fault: Need,
     connection: Option<Connection>,
     /// When the last attempt to open it failed.
     failed: Option<i64>,
@@ -47,7 +49,7 @@ pub(super) struct Open<'c> {
 impl Database {
     pub(super) fn new(path: PathBuf, fault: Arc<Mutex<Option<String>>>) -> Self {
         let kept = turns::Totals::default();
-        Self { path, fault, connection: None, failed: None, kept, transactions: 0 }
+        Self { path, fault, at_fault: Need::Nothing, connection: None, failed: None, kept, transactions: 0 }
     }
 
     /// Does `jobs` in one transaction, and tells each what became of it.
@@ -60,15 +62,14 @@ impl Database {
         }
         let mut failures: Vec<Option<SchemaError>> = Vec::new();
         let mut jobs = jobs;
-        let whole =
-            self.open().and_then(|()| self.commit(&mut jobs, &mut failures).map_err(SchemaError::from));
+        let opened = self.open();
+        let is_open = opened.is_ok();
+        let whole = opened.and_then(|()| self.commit(&mut jobs, &mut failures).map_err(SchemaError::from));
         let first = whole.as_ref().err().or_else(|| failures.iter().find_map(Option::as_ref));
-        let fault = first.map(|error| self.describe(error));
         let broken = first.is_some_and(is_broken);
-        let known = std::mem::replace(&mut *self.fault.lock(), fault.clone());
-        if let Some(fault) = fault.as_ref().filter(|fault| known.as_ref() != Some(fault)) {
-            tracing::error!("answers are not kept: {fault}");
-        }
+        // A new database, or one that opens at last, has nothing against anybody yet.
+        let need = if is_open && !broken { most(&jobs, whole.is_err(), &failures) } else { Need::Nothing };
+        self.note(first.map(|error| self.describe(error)), need);
         let own = failures.into_iter().chain(std::iter::repeat_with(|| None));
         for (job, failure) in jobs.into_iter().zip(own) {
             let failed = whole.as_ref().err().or(failure.as_ref());
@@ -77,6 +78,21 @@ impl Database {
         if broken {
             self.set_aside();
         }
+    }
+
+    /// Of a transaction that went wrong `need` is what failed, of any other what worked.
+    fn note(&mut self, fault: Option<String>, need: Need) {
+        // Nobody else writes it.
+        let known = self.fault.lock().clone();
+        if let Some(fault) = &fault {
+            if known.as_ref() != Some(fault) {
+                tracing::error!("answers are not kept: {fault}");
+            }
+            self.at_fault = need.max(if known.is_some() { self.at_fault } else { Need::Nothing });
+        } else if need < self.at_fault {
+            return;
+        }
+        *self.fault.lock() = fault;
     }
 
     fn describe(&self, error: &SchemaError) -> String {
@@ -172,6 +188,14 @@ impl Database {
             Err(error) => tracing::error!("{}", with_causes(&error)),
         }
     }
+}
+
+/// The most that one of `jobs` needs, of those that failed if any did; `all`: with one another.
+fn most(jobs: &[Box<dyn Job>], all: bool, failures: &[Option<SchemaError>]) -> Need {
+    let some = !all && failures.iter().any(Option::is_some);
+    let failed = |at: usize| failures.get(at).is_some_and(Option::is_some);
+    let counted = jobs.iter().enumerate().filter(|(at, _)| !some || failed(*at));
+    counted.map(|(_, job)| job.need()).max().unwrap_or(Need::Nothing)
 }
 
 /// Gives the file another name. Only the latest such file is kept, and no log: they hold answers.

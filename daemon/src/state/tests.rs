@@ -35,6 +35,23 @@ fn answer(id: &str, text: &str) -> Completed {
     }
 }
 
+fn trace(id: String) -> Trace {
+    Trace {
+        turn_id: id,
+        began_at: 7,
+        status: TurnStatus::Completed,
+        account: None,
+        model: None,
+        effort: None,
+        question_bytes: 1,
+        answer_bytes: 2,
+        usage: None,
+        phases: codex_oauth_proto::api::trace::Phases::default(),
+        attempts: Vec::new(),
+        error: None,
+    }
+}
+
 async fn found(state: &State, n: u64) -> Option<Completed> {
     state.find(key(n)).await.unwrap()
 }
@@ -168,6 +185,27 @@ async fn a_full_disk_costs_an_answer_and_is_over_when_there_is_room() {
 }
 
 #[tokio::test]
+async fn a_disk_that_was_full_is_shown_until_an_answer_fits_again() {
+    let dir = folder();
+    let state = open(dir.path());
+    let pages = |state: State, pragma: String| async move {
+        state.run(move |db| db.connection.query_row(&pragma, [], |row| row.get::<_, i64>(0))).await.unwrap()
+    };
+    let count = pages(state.clone(), "PRAGMA page_count".to_owned()).await;
+    // Room for what is small.
+    pages(state.clone(), format!("PRAGMA max_page_count = {}", count + 4)).await;
+    state.end(Some(key(1)), answer("a", &"long ".repeat(100_000)), false);
+    state.close().await;
+    let fault = state.fault().unwrap();
+    assert!(fault.contains("full"), "{fault}");
+    state.keep_trace(trace("trace".to_owned()));
+    assert_eq!(state.traces(String::new(), 9).await.unwrap().len(), 1, "the trace found room");
+    assert_eq!((found(&state, 1).await, state.fault()), (None, Some(fault)));
+    state.end(Some(key(2)), answer("b", "short"), false);
+    assert_eq!((found(&state, 2).await, state.fault()), (Some(answer("b", "short")), None));
+}
+
+#[tokio::test]
 async fn a_folder_in_the_databases_place_costs_the_history_only() {
     let dir = folder();
     std::fs::create_dir(dir.path().join("state.sqlite")).unwrap();
@@ -233,20 +271,6 @@ async fn the_files_are_for_this_user_alone() {
 async fn the_last_two_hundred_traces_are_kept_latest_first_and_found_by_the_beginning_of_their_id() {
     let dir = folder();
     let state = open(dir.path());
-    let trace = |id: String| Trace {
-        turn_id: id,
-        began_at: 7,
-        status: TurnStatus::Completed,
-        account: None,
-        model: None,
-        effort: None,
-        question_bytes: 1,
-        answer_bytes: 2,
-        usage: None,
-        phases: codex_oauth_proto::api::trace::Phases::default(),
-        attempts: Vec::new(),
-        error: None,
-    };
     for n in 0..205 {
         state.keep_trace(trace(format!("{n:03}abc")));
     }

@@ -15,8 +15,22 @@ const BATCH: usize = 512;
 /// client has got or was about to get.
 pub(super) const LINGER: Duration = Duration::from_millis(200);
 
+/// What a job needs of the disk, the least first. What needs less may work while what needs more does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Need {
+    /// Nothing: it looks.
+    Nothing,
+    /// Room for a trace.
+    ATrace,
+    /// Room for an answer.
+    AnAnswer,
+}
+
 /// A piece of work, done in one transaction with others and answered once that is committed.
 pub(super) trait Job: Send {
+    /// What it needs.
+    fn need(&self) -> Need;
+
     /// Does it, in one statement, or in several that each count by themselves. It counts only once the whole transaction is committed.
     fn run(&mut self, db: &mut Open<'_>) -> rusqlite::Result<()>;
 
@@ -26,14 +40,21 @@ pub(super) trait Job: Send {
 
 /// A job from a closure.
 pub(super) struct Task<F, T> {
+    need: Need,
     work: Option<F>,
     result: Option<T>,
     reply: Option<oneshot::Sender<Result<T, StateError>>>,
 }
 
 impl<F, T> Task<F, T> {
-    pub(super) const fn new(work: F, reply: Option<oneshot::Sender<Result<T, StateError>>>) -> Self {
-        Self { work: Some(work), result: None, reply }
+    /// A look, whose result somebody waits for.
+    pub(super) const fn look(work: F, reply: oneshot::Sender<Result<T, StateError>>) -> Self {
+        Self { need: Need::Nothing, work: Some(work), result: None, reply: Some(reply) }
+    }
+
+    /// A change that nobody waits for.
+    pub(super) const fn change(need: Need, work: F) -> Self {
+        Self { need, work: Some(work), result: None, reply: None }
     }
 }
 
@@ -42,6 +63,10 @@ where
     T: Send,
     F: for<'c> FnOnce(&mut Open<'c>) -> rusqlite::Result<T> + Send,
 {
+    fn need(&self) -> Need {
+        self.need
+    }
+
     fn run(&mut self, db: &mut Open<'_>) -> rusqlite::Result<()> {
         if let Some(work) = self.work.take() {
             self.result = Some(work(db)?);
