@@ -39,6 +39,7 @@ table! {
     9 network an_authority_that_nobody_here_trusts
     10 network a_block_page_of_cloudflare
     10 network a_block_page_in_front_of_the_issuer
+    11 machine a_shim_whose_window_is_gone
     12 turns a_parameter_that_the_backend_refuses
     13 login ports_that_another_program_has
     14 turns a_client_that_stops_waiting
@@ -46,6 +47,7 @@ table! {
     16 machine a_socket_that_nobody_listens_at
     16 machine a_daemon_that_may_not_be_started
     17 login a_workspace_that_is_not_allowed
+    17 login a_workspace_that_was_closed
     18 turns an_answer_that_is_longer_than_claude_code_takes_by_itself
     19 turns a_wait_of_which_nothing_is_seen
     20 turns too_many_requests
@@ -73,7 +75,6 @@ table! {
 /// Pains without a stage.
 const OTHERS: &[(u8, &str)] = &[
     (6, "threads are not part of this version: every question stands alone"),
-    (11, "a shim ends with its client's pipe, so none can be left behind: client-shim/tests/it/process.rs"),
     (22, "nothing is wrong to be found: each answer's cost line tells the cached tokens"),
     (24, "no keyring is used: the login is a file"),
 ];

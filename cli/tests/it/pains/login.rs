@@ -112,6 +112,24 @@ pub(super) fn a_workspace_that_is_not_allowed() {
     house.is_well();
 }
 
+pub(super) fn a_workspace_that_was_closed() {
+    let house = House::signed_in();
+    for endpoint in [Endpoint::Responses, Endpoint::Usage] {
+        house.rig.fake.script(Script::always(endpoint, Effect::deactivated_workspace()));
+    }
+    house.fails(&["the workspace is deactivated", SIGN_IN, "choose another workspace"]);
+    let words = ["the workspace is deactivated", "run `codex-oauth login`, and choose another workspace"];
+    house.doctor_names("login", "fail", &words);
+    // In another workspace nothing is refused.
+    house.rig.fake.clear_scripts();
+    let other =
+        Identity { account_id: "99999999-2222-4333-8444-555555555555".to_owned(), ..Identity::default() };
+    house.rig.fake.configure(|behaviour| behaviour.identity = other);
+    house.sign_in();
+    house.answers();
+    house.is_well();
+}
+
 pub(super) fn device_codes_that_are_switched_off() {
     let house = House::signed_out();
     house.rig.fake.configure(|behaviour| behaviour.device_enabled = false);

@@ -1,11 +1,11 @@
 //! Pains with the machine: programs, folders, sockets, disks.
 
 use std::fs::{File, Permissions};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use codex_oauth_proto::BUILD;
 use codex_oauth_rig::{Home, Shim, User, binary, eventually, text_of};
@@ -92,6 +92,33 @@ pub(super) fn a_stranger_that_listens_at_the_socket() {
     drop(stranger);
     house.answers();
     house.is_well();
+}
+
+pub(super) fn a_shim_whose_window_is_gone() {
+    let house = House::signed_in().with_home(|home| home);
+    // Of a user of its own: the shims of other tests are nobody's here.
+    let user = User::make();
+    let home = &house.rig.home;
+    let [command, shim] = ["codex-oauth", "codex-oauth-mcp"].map(|name| user.program(home, name));
+    user.moves_into(home);
+    // Another process has kept the pipe of a client that is gone; the system's first process has taken over the shim.
+    let init = home.path().join("tini");
+    home.script(
+        &init,
+        "#!/bin/sh\nmkfifo \"$0.pipe\"\n\"$1\" <>\"$0.pipe\" >/dev/null &\necho $!\nread -r end\nwait\n",
+    );
+    let mut init = user.command(home, &init);
+    let mut init = init.arg(&shim).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(init.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let pid = line.trim();
+    let look = || doctor(user.command(home, &command).arg("doctor"));
+    eventually("it is a shim", || crate::doctor::check(&look(), "shims")["status"] == "warn");
+    named_also(&look(), "shims", "warn", &["1 shim whose window is gone", pid, &format!("kill {pid}")]);
+    assert!(Command::new("kill").arg(pid).status().unwrap().success());
+    drop(init.stdin.take());
+    init.wait().unwrap();
+    named_also(&look(), "shims", "ok", &["none runs"]);
 }
 
 pub(super) fn a_runtime_folder_that_others_may_enter() {
