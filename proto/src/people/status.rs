@@ -1,10 +1,10 @@
-//! The page that `status` prints: a label, then what is so, in at most 80 columns; the next step last, if there is one.
+//! The page that `status` prints: a label, then what is so, in at most 80 columns of a terminal; the next step last, if there is one.
 
 use crate::api::account::{
     Account, AdoptMode, LoginStatus, NamedAccount, Probe, RateLimit, RateLimitWindow, ReadResult,
 };
 use crate::api::daemon::StatusResult;
-use crate::people::words::{capitalized, count, span, until};
+use crate::people::words::{capitalized, count, folded, span, until};
 use crate::people::{limits, login};
 use crate::{BUILD, NextStep, Surface};
 
@@ -16,19 +16,24 @@ pub fn render(
     now: u64,
     surface: Surface,
 ) -> String {
+    // A terminal would break a sentence within a word; who reads it elsewhere breaks lines better.
+    let note = |label: &str, text: &str| match surface {
+        Surface::Shell => folded(label, text),
+        Surface::ClaudeCode => row(label, text),
+    };
     let mut page = vec![login_line(account, now)];
     page.extend(account.accounts.iter().map(|other| row("account", &account_text(other))));
-    page.extend(account.leftovers.iter().map(|left| row("note", left)));
-    page.extend(account.note.as_ref().map(|note| row("note", note)));
+    page.extend(account.leftovers.iter().map(|left| note("note", left)));
+    page.extend(account.note.as_ref().map(|why| note("note", why)));
     let waiting = account.pending_login.iter().flat_map(|login| login::rows(login, now, surface));
     page.extend(waiting.map(|(label, text)| row(label, &text)));
-    page.extend(account.probe.as_ref().map(|probe| row("probe", &probe_text(probe))));
+    page.extend(account.probe.as_ref().map(|probe| note("probe", &probe_text(probe))));
     if matches!(account.status, LoginStatus::Authenticated | LoginStatus::NeedsRefresh) {
         page.extend(limit_lines(rate_limits, now, surface));
     }
     page.push(row("daemon", &daemon_text(daemon)));
     page.extend(
-        daemon.ledger_fault.as_ref().map(|fault| row("warning", &format!("answers are not kept: {fault}"))),
+        daemon.ledger_fault.as_ref().map(|fault| note("warning", &format!("answers are not kept: {fault}"))),
     );
     if daemon.build != BUILD {
         page.push(row(

@@ -8,12 +8,6 @@ use crate::api::turn::TurnStatus;
 use crate::people::{errors, words};
 use crate::{Surface, WireError};
 
-/// Columns of a terminal that nobody has widened.
-const COLUMNS: usize = 80;
-
-/// Columns of the time before each line.
-const INDENT: usize = 11;
-
 /// Shorter than this is no wait that is worth a word.
 const NOTICEABLE_MS: u64 = 50;
 
@@ -108,6 +102,12 @@ fn events(trace: &Trace) -> Vec<(Option<u64>, String)> {
     }
     for (at, attempt) in trace.attempts.iter().enumerate() {
         of_attempt(&mut events, at, attempt);
+        if let Some(took) = renewal(trace, at) {
+            let is_last = at + 1 == trace.attempts.len();
+            let how =
+                if is_last { "no other access token was to be had" } else { "had another access token" };
+            events.push((None, format!("{how}; asking for it took {}", millis(took))));
+        }
     }
     if let Some(first) = first_token_ms {
         events.push((Some(first), "the answer began".to_owned()));
@@ -139,6 +139,16 @@ fn of_attempt(events: &mut Vec<(Option<u64>, String)>, at: usize, attempt: &Atte
     }
 }
 
+/// How long the attempt `at`, whose access token was refused, waited for another one; `None`: it did not. Only the first is
+/// renewed.
+fn renewal(trace: &Trace, at: usize) -> Option<u64> {
+    const UNAUTHORIZED: Option<u16> = Some(401);
+    let refused = |attempt: &Attempt| attempt.status == UNAUTHORIZED;
+    let first = trace.attempts.iter().position(refused).filter(|first| *first == at)?;
+    let ended = trace.attempts.get(first + 1).map(|next| next.sent_ms).or(trace.phases.done_ms)?;
+    Some(ended.saturating_sub(trace.attempts[first].first_byte_ms?))
+}
+
 /// What took more than half of the time, where that is worth a word.
 fn most(trace: &Trace) -> Option<String> {
     /// Nobody wonders about less.
@@ -152,12 +162,16 @@ fn most(trace: &Trace) -> Option<String> {
     let heads = trace.attempts.iter().filter_map(|attempt| {
         Some(attempt.first_byte_ms?.saturating_sub(attempt.sent_ms + attempt.connect_ms.unwrap_or(0)))
     });
-    let last_head = trace.attempts.last().and_then(|attempt| attempt.first_byte_ms);
+    let answered =
+        trace.attempts.last().filter(|last| last.status.is_some_and(|it| (200..300).contains(&it)));
+    let last_head = answered.and_then(|attempt| attempt.first_byte_ms);
+    let renewals = (0..trace.attempts.len()).filter_map(|at| renewal(trace, at));
     let thought = last_head.map(|head| phases.first_token_ms.unwrap_or(done).saturating_sub(head));
     let parts = [
         ("waiting for other questions", queued),
         ("getting an access token", token.saturating_sub(queued)),
         ("reading the list of models", sent.saturating_sub(token)),
+        ("getting another access token", renewals.sum()),
         ("waiting to try again", trace.attempts.iter().filter_map(|attempt| attempt.wait_ms).sum()),
         ("connecting to OpenAI", connecting),
         ("waiting for OpenAI's first byte", heads.sum()),
@@ -168,23 +182,8 @@ fn most(trace: &Trace) -> Option<String> {
     (took * 2 > done).then(|| format!("{what} ({} of {})", millis(took), millis(done)))
 }
 
-/// `label` in its columns, then `text`, broken between words.
 fn line(story: &mut String, label: &str, text: &str) {
-    let mut current = format!("{label:INDENT$}");
-    let mut is_empty = true;
-    for word in text.split(' ') {
-        if !is_empty && current.chars().count() + 1 + word.chars().count() > COLUMNS {
-            writeln!(story, "{current}").unwrap_or_default();
-            current = " ".repeat(INDENT);
-            is_empty = true;
-        }
-        if !is_empty {
-            current.push(' ');
-        }
-        current.push_str(word);
-        is_empty = false;
-    }
-    writeln!(story, "{current}").unwrap_or_default();
+    writeln!(story, "{}", words::folded(label, text)).unwrap_or_default();
 }
 
 /// `240 ms`, `1.2 s`, `3 min 20 s`.
@@ -254,9 +253,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_refused_token_is_told_with_the_time_that_another_one_took() {
+        let refused = Attempt {
+            sent_ms: 1,
+            first_byte_ms: Some(2),
+            status: Some(401),
+            failure: Some("the access token was refused".to_owned()),
+            ..Attempt::default()
+        };
+        let told = Trace {
+            status: TurnStatus::Failed,
+            answer_bytes: 0,
+            phases: Phases { token_ms: Some(0), sent_ms: Some(1), done_ms: Some(3_000), ..Phases::default() },
+            attempts: vec![refused.clone()],
+            error: Some(WireError::daemon(ErrorCode::LoginExpired, Retry::Never, "Token expired")),
+            ..trace()
+        };
+        let text = body(&told);
+        assert!(text.contains("no other access token was to be had; asking for it took 3.0 s\n"), "{text}");
+        assert!(text.contains("most of it getting another access token (3.0 s of 3.0 s)\n"), "{text}");
+        let again =
+            Attempt { sent_ms: 900, first_byte_ms: Some(950), status: Some(200), ..Attempt::default() };
+        let text = body(&Trace {
+            attempts: vec![refused, again],
+            error: None,
+            status: TurnStatus::Completed,
+            ..told
+        });
+        assert!(text.contains("had another access token; asking for it took 898 ms\n"), "{text}");
+    }
+
     fn body(trace: &Trace) -> String {
         let told = story(trace, trace.began_at / 1_000 + 60, Surface::Shell);
-        assert!(told.lines().all(|line| line.chars().count() <= COLUMNS), "{told}");
+        assert!(told.lines().all(|line| line.chars().count() <= words::COLUMNS), "{told}");
         told.split_once("\noutcome").unwrap().1.to_owned()
     }
 

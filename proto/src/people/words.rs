@@ -8,6 +8,31 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+/// Columns of a terminal that nobody has widened.
+pub const COLUMNS: usize = 80;
+
+/// Columns before the text of a row.
+const INDENT: usize = 11;
+
+/// `label` in its columns, then `text`, broken between words where it is too long for a terminal. Without a line's end.
+pub fn folded(label: &str, text: &str) -> String {
+    let mut row = format!("{label:<width$} ", width = INDENT - 1);
+    let mut column = row.chars().count();
+    for (at, word) in text.split(' ').enumerate() {
+        let length = word.chars().count();
+        if at > 0 && column + 1 + length > COLUMNS {
+            row = format!("{row}\n{:INDENT$}", "");
+            column = INDENT;
+        } else if at > 0 {
+            row.push(' ');
+            column += 1;
+        }
+        row.push_str(word);
+        column += length;
+    }
+    row
+}
+
 /// `42 s`, `12 min`, `2 h 10 min`, `3 d 4 h`.
 pub fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
