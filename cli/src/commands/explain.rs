@@ -73,8 +73,8 @@ fn none(which: Option<&str>) -> WireError {
     let message = match which {
         None => "could not find a question: none has ended yet".to_owned(),
         Some(which) => format!(
-            "could not find the question `{which}`: the last 200 that have ended are kept, and no error code is \
-             called so"
+            "could not find the question `{which}`: of the last 200, which `codex-oauth explain --all` \
+             lists, none begins so, and no error code is called so"
         ),
     };
     let error = WireError::caller(ErrorCode::InvalidArguments, message);

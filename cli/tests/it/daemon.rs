@@ -142,23 +142,31 @@ fn stop_waits_for_every_daemon_that_still_finishes_an_answer() {
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     };
-    let ending = |asked: usize| {
+    let asked = |asked: usize| {
         let daemon = if asked == 1 { rig.signed_in() } else { rig.daemon() };
         let gate = format!("answer {asked}");
         rig.fake.next(fake_openai::Endpoint::Responses, Effect::hold_after(2, &gate));
         let mut shim = Shim::initialized(&rig.home);
         shim.call(&json!(1), "codex_query", &json!({"prompt": "hello"}));
         rig.fake.wait_for_request(fake_openai::Endpoint::Responses, asked).unwrap();
+        (daemon, shim, gate)
+    };
+    let stop = || {
         let stop = Running::start(&mut command(&["daemon", "stop"]));
         eventually("it has handed over", || !rig.home.endpoint().socket().exists());
-        (daemon, shim, stop, gate)
+        stop
     };
-    let (mut one, _shim, first, gate) = ending(1);
-    let (two, _other_shim, second, other_gate) = ending(2);
+    let (mut one, _shim, gate) = asked(1);
+    let first = stop();
+    let (two, _other_shim, other_gate) = asked(2);
+    let report = crate::doctor::run(command(&["doctor"]).arg("--json")).json();
+    let said = crate::doctor::check(&report, "daemon")["detail"].to_string();
+    assert!(said.contains(&format!("the one before finishes answers (pid {} ", one.pid())), "{said}");
+    let second = stop();
     rig.fake.release(&gate);
     one.wait();
     let shown = crate::doctor::run(&mut command(&["daemon", "status"])).stdout;
-    let still = format!("still finishes answers (pid {} ", two.pid());
+    let still = format!("still finishes answers (pid {}\n", two.pid());
     assert!(shown.contains(&still), "{still}\n{shown}");
     let third = Running::start(&mut command(&["daemon", "stop"]));
     rig.fake.release(&other_gate);

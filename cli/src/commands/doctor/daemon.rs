@@ -3,6 +3,7 @@
 use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::config::{Read, ReadResult};
 use codex_oauth_proto::api::daemon::{Status as StatusMethod, StatusResult};
+use codex_oauth_proto::endpoint::Endpoint;
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::people::status::daemon_text;
 use codex_oauth_proto::{BUILD, Client, version};
@@ -24,13 +25,15 @@ pub(super) fn look(env: &Env, client: &mut Option<Client>) -> Finding {
     match opened {
         Ok((opened, status)) => {
             *client = Some(opened);
-            judge(&status, ran)
+            let ending = Endpoint::resolve(env).ok().and_then(|endpoint| daemon::ending(&endpoint));
+            judge(&status, ran, ending.as_deref())
         }
         Err(error) => Finding::error(&error),
     }
 }
 
-fn judge(status: &StatusResult, ran: bool) -> Finding {
+/// `ending`: the daemon before this one, while it still finishes answers.
+fn judge(status: &StatusResult, ran: bool, ending: Option<&str>) -> Finding {
     let mut findings = Vec::new();
     if version::is_newer(BUILD, &status.build) {
         let detail = format!("the daemon is of build {}, this command of {BUILD}", status.build);
@@ -45,7 +48,8 @@ fn judge(status: &StatusResult, ran: bool) -> Finding {
         findings.push(Finding::warn(detail, format!("look at `disk` above, then {RENEW}")));
     }
     let started = if ran { "" } else { " · started for this" };
-    Finding::worst(findings, format!("{}{started}", daemon_text(status)))
+    let before = ending.map_or_else(String::new, |who| format!(" · the one before finishes answers{who}"));
+    Finding::worst(findings, format!("{}{started}{before}", daemon_text(status)))
 }
 
 /// Settings that are written down and not in force; what is in force goes to `settings`.
