@@ -40,7 +40,6 @@ fn a_paste_is_not_shown_and_a_wrong_one_is_asked_for_again() {
         complete(&mut session, "l", &ada(), &Value::Null);
     })]);
     let mut person = Person::before(place.command(&["login", "--paste"]), 80);
-    assert!(person.has_echo());
     person.sees(PROMPT);
     assert!(!person.has_echo());
     // Nothing at all is no paste.
