@@ -197,6 +197,6 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn unwritten(path: &Path, error: &io::Error) -> WireError {
-    let message = format!("could not write `{}`: {error}", path.display());
+    let message = format!("could not write `{}`: {error}; `-o FILE` names another place", path.display());
     WireError::daemon(ErrorCode::Internal, Retry::Never, message).next(NextStep::FixArguments)
 }
