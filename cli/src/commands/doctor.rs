@@ -37,8 +37,18 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// Checks that only the daemon can carry out.
-const NEED_THE_DAEMON: [&str; 11] = [
-    "settings", "session", "records", "clock", "issuer", "backend", "login", "history", "models", "limits",
+const NEED_THE_DAEMON: [&str; 12] = [
+    "settings",
+    "session",
+    "records",
+    "clock",
+    "issuer",
+    "backend",
+    "login",
+    "history",
+    "models",
+    "limits",
+    "questions",
     "callback",
 ];
 
@@ -126,6 +136,7 @@ impl Doctor<'_> {
             self.check("models", |_| Finding::skip("needs a login that works"))?;
             self.check("limits", |_| Finding::skip("needs a login that works"))?;
         }
+        self.check("questions", |_| answers::questions(&mut client, words::unix_now()))?;
         self.check("callback", |_| callback::look(settings.as_ref(), account.as_ref()))
     }
 

@@ -1,16 +1,22 @@
-//! What OpenAI answers when it is asked what costs nothing: models and limits.
+//! What OpenAI answers when it is asked what costs nothing, models and limits, and how the last question ended.
 
 use codex_oauth_proto::api::account::{OfAccount, RateLimit, RateLimitsParams, RateLimitsRead};
 use codex_oauth_proto::api::model::List;
+use codex_oauth_proto::api::trace::{self, ListParams, Trace};
+use codex_oauth_proto::api::turn::TurnStatus;
+use codex_oauth_proto::error::short_id;
 use codex_oauth_proto::people::limits::{length, name, used, windows};
-use codex_oauth_proto::people::words::{count, until};
-use codex_oauth_proto::{Client, NextStep, Surface};
+use codex_oauth_proto::people::words::{count, span, until};
+use codex_oauth_proto::{Client, ErrorCode, NextStep, Surface};
 
 use super::report::Finding;
 use crate::exit::Exit;
 
 /// From here on a limit is worth a word (as the `(!)` of `status`).
 const NEARLY_USED_PERCENT: f64 = 80.0;
+
+/// How long ago a failure still is what a person looks for.
+const RECENT_SECONDS: u64 = 3_600;
 
 /// The live list.
 pub(super) fn models(client: &mut Client) -> Finding {
@@ -59,6 +65,49 @@ fn judge(limits: &[RateLimit], now: u64) -> Finding {
     let fine =
         if fine.is_empty() { "OpenAI names none for this account".to_owned() } else { fine.join(" · ") };
     Finding::worst(findings, fine)
+}
+
+/// How the last question ended, as the daemon remembers it.
+pub(super) fn questions(client: &mut Client, now: u64) -> Finding {
+    match client.call::<trace::List>(&ListParams { turn_id: None, limit: Some(1) }) {
+        Ok(list) => list.traces.first().map_or_else(|| Finding::ok("none yet"), |last| judge_last(last, now)),
+        Err(error) => Finding::error(&error),
+    }
+}
+
+fn judge_last(last: &Trace, now: u64) -> Finding {
+    let seconds = now.saturating_sub(last.began_at / 1_000);
+    let ago = span(seconds);
+    let error = last.error.as_ref().filter(|_| last.status == TurnStatus::Failed);
+    match error {
+        Some(error) if seconds < RECENT_SECONDS && is_seen_here_alone(error.code) => {
+            let short = short_id(&last.turn_id);
+            let detail = format!("the last one, {ago} ago, failed: {}", error.message);
+            Finding::warn(detail, format!("run `codex-oauth explain {short}`: it tells why, and what to do"))
+        }
+        // Another check tells why, or it is long ago, or its own words were at fault.
+        Some(_) => Finding::ok(format!("the last one, {ago} ago, failed; `codex-oauth explain last`")),
+        None if last.status == TurnStatus::Interrupted => {
+            Finding::ok(format!("the last one, {ago} ago, was called off"))
+        }
+        None => Finding::ok(format!("the last one, {ago} ago, was answered")),
+    }
+}
+
+/// Whether no other check looks at what leads to this, and the person has not been at fault.
+const fn is_seen_here_alone(code: ErrorCode) -> bool {
+    use ErrorCode as Code;
+    matches!(
+        code,
+        Code::RateLimited
+            | Code::UpstreamOverloaded
+            | Code::UpstreamRejected
+            | Code::ModelNotAvailable
+            | Code::StreamInterrupted
+            | Code::NoAnswer
+            | Code::OutcomeUnknown
+            | Code::Internal
+    )
 }
 
 #[cfg(test)]

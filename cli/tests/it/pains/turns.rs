@@ -23,11 +23,12 @@ pub(super) fn a_model_that_is_gone() {
     let house = House::signed_in();
     let gone = house.tool("codex_query", &json!({"prompt": "hello", "model": "gpt-0-gone"}));
     says(&gone, &["gpt-0-gone", "next: call codex_models"]);
-    house.is_well();
+    house.doctor_names("questions", "warn", &["no model of that name", "codex-oauth explain "]);
     let list = text_of(&house.tool("codex_models", &json!({})));
     let live = list.split_whitespace().next().unwrap();
     let answer = house.tool("codex_query", &json!({"prompt": "hello", "model": live}));
     assert_ne!(answer["isError"], true, "{answer}");
+    house.doctor_names("questions", "ok", &["was answered"]);
 }
 
 pub(super) fn an_account_that_does_not_exist() {
@@ -45,8 +46,9 @@ pub(super) fn a_stream_that_breaks_off() {
     let house = House::signed_in();
     house.rig.fake.next(Endpoint::Responses, Effect::cut_after(4));
     house.fails(&["next: ask again"]);
-    house.is_well();
+    house.doctor_names("questions", "warn", &["the stream was cut", "codex-oauth explain "]);
     house.answers();
+    house.doctor_names("questions", "ok", &["was answered"]);
 }
 
 pub(super) fn a_parameter_that_the_backend_refuses() {
@@ -125,7 +127,7 @@ pub(super) fn too_many_requests() {
     let house = House::signed_in();
     house.rig.fake.script(Script::always(Endpoint::Responses, Effect::too_many_requests(Some(1))));
     house.fails(&["429", "next: try again"]);
-    house.is_well();
+    house.doctor_names("questions", "warn", &["HTTP 429", "codex-oauth explain "]);
     house.rig.fake.clear_scripts();
     house.answers_in_the_end();
 }
