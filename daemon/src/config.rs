@@ -255,6 +255,8 @@ fn in_file(name: &str, path: &Path) -> NextStep {
 
 #[cfg(test)]
 mod tests {
+    use codex_oauth_proto::local::UserId;
+
     use super::*;
 
     fn write(path: &Path, text: &str) {
@@ -263,7 +265,7 @@ mod tests {
     }
 
     fn env(dir: &Path) -> Env {
-        Env::new(1000, Some(dir.to_owned()), None).with("CODEX_OAUTH_CONFIG_DIR", dir)
+        Env::new(UserId::default(), Some(dir.to_owned()), None).with("CODEX_OAUTH_CONFIG_DIR", dir)
     }
 
     #[test]

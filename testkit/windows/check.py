@@ -1,7 +1,7 @@
 """The Windows programs under Wine, against fake-openai outside of it: a whole question, sixteen shims on a cold start, a
 hand-over during a stream, a drain, and who may be second at a pipe. Every wait has a deadline; what was started is ended by `run`, which ends the Wine prefix.
 
-usage: check.py FOLDER_OF_EXES FAKE_OPENAI
+usage: check.py FOLDER_OF_EXES FAKE_OPENAI [QEMU]      with QEMU: Linux programs of another machine, run by this emulator
 """
 
 import json
@@ -19,10 +19,16 @@ import urllib.request
 PATIENCE = 90  # seconds for one step; Wine on a busy machine needs a few
 
 exes, fake_openai = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
+qemu = sys.argv[3] if len(sys.argv) > 3 else None
 
 
 def windows(path):
-    return "Z:" + str(path).replace("/", "\\")
+    """A path as the programs know it."""
+    return str(path) if qemu else "Z:" + str(path).replace("/", "\\")
+
+
+def program(folder, name):
+    return [qemu, str(folder / name)] if qemu else ["wine", str(folder / f"{name}.exe")]
 
 
 class Home:
@@ -43,10 +49,16 @@ class Home:
         }
         (self.path / "home").mkdir()
         (self.path / "config").mkdir()
+        if qemu:
+            # The kernel starts no program of another machine.
+            daemon = self.path / "daemon"
+            daemon.write_text(f'#!/bin/sh\nexec "{qemu}" "{exes}/codex-oauthd" "$@"\n')
+            daemon.chmod(0o755)
+            self.env["CODEX_OAUTH_DAEMON"] = str(daemon)
 
     def start(self, name, *arguments, stderr=subprocess.PIPE):
         return subprocess.Popen(
-            ["wine", str(self.programs / f"{name}.exe"), *arguments],
+            [*program(self.programs, name), *arguments],
             env=self.env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
         )
 
@@ -194,7 +206,7 @@ def a_hand_over_leaves_a_stream_whole_and_the_new_daemon_answers_at_once(home, s
     send(shim, 3, "tools/call", query)
     eventually("the stream runs", lambda: home.status()["turnsRunning"] == 1)
     stopping = home.start("codex-oauth", "daemon", "stop")
-    eventually("the daemon hands over", lambda: not home.status()["running"])
+    eventually("the daemon hands over", lambda: home.status().get("running") is False)
     # The same shim: what it sends now goes to the new daemon, while the stream goes on at the one before.
     asked = time.monotonic()
     second = ask(shim, 4, "tools/call", query)

@@ -201,6 +201,7 @@ fn list(ports: &[u16]) -> String {
     ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]

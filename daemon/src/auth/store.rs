@@ -327,6 +327,7 @@ fn parse_document(bytes: &[u8]) -> Result<Map<String, Value>, DocumentError> {
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]

@@ -181,6 +181,7 @@ mod hook {
         Place(PathBuf, PathBuf),
         Rename(PathBuf, PathBuf),
         Remove(PathBuf),
+        #[cfg_attr(windows, allow(dead_code, reason = "no folder is synced there"))]
         SyncDir(PathBuf),
     }
 

@@ -254,6 +254,7 @@ async fn a_burst_is_kept_whole_and_what_is_asked_afterwards_sees_it() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn the_files_are_for_this_user_alone() {
     use std::os::unix::fs::PermissionsExt as _;

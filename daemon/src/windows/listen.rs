@@ -171,3 +171,64 @@ pub(crate) async fn settle(stream: &Stream) -> io::Result<()> {
     let Stream::NamedPipe(pipe) = stream;
     pipe.inner().flush().await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use interprocess::os::windows::named_pipe::pipe_mode::Bytes;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::windows::named_pipe::ClientOptions;
+
+    use super::*;
+
+    fn described(text: &str) -> SecurityDescriptor {
+        SecurityDescriptor::deserialize(&U16CString::from_str(text).unwrap()).unwrap()
+    }
+
+    fn name(of: &str) -> PathBuf {
+        format!(r"\\.\pipe\codex-oauth-test-{of}-{}", std::process::id()).into()
+    }
+
+    /// The first instance of a pipe, as somebody made it before us.
+    fn first(path: &Path, descriptor: &str) -> PipeListener<Bytes, Bytes> {
+        let mut options = PipeListenerOptions::new().path(path);
+        options.security_descriptor = Some(described(descriptor));
+        options.create_tokio_duplex().unwrap()
+    }
+
+    /// Wine makes a first instance beside another one, so there `bind` never comes this way by itself.
+    #[tokio::test]
+    async fn the_pipe_of_the_daemon_before_is_joined_while_its_session_goes_on() {
+        let (path, user) = (name("joined"), local::process_user(None).unwrap());
+        let before = first(&path, &local::pipe_security(user));
+        let mut old_client = ClientOptions::new().open(&path).unwrap();
+        let mut old_session = before.accept().await.unwrap();
+        drop(before);
+        let busy = ClientOptions::new().open(&path).unwrap_err();
+        assert_ne!(busy.kind(), ErrorKind::NotFound, "the session keeps the name: {busy}");
+        let joined = join(&path, user, described(&local::pipe_security(user))).unwrap();
+        let mut client = ClientOptions::new().open(&path).unwrap();
+        let mut session = joined.accept().await.unwrap();
+        let mut heard = [0; 3];
+        client.write_all(b"new").await.unwrap();
+        session.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"new");
+        old_client.write_all(b"old").await.unwrap();
+        old_session.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"old");
+        // And who comes next finds the next instance.
+        let _next = ClientOptions::new().open(&path).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_pipe_that_somebody_else_made_is_left_again_before_anything_is_accepted() {
+        let (path, user) = (name("squatted"), local::process_user(None).unwrap());
+        let squatter = first(&path, &format!("O:BAD:P(A;;GA;;;{user})"));
+        let refused = join(&path, user, described(&local::pipe_security(user))).unwrap_err();
+        assert!(matches!(refused, ListenError::Obstacle { .. }), "{refused}");
+        drop(squatter);
+        let gone = ClientOptions::new().open(&path).unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::NotFound, "no instance of ours is left: {gone}");
+    }
+}

@@ -1,3 +1,5 @@
+#![cfg_attr(windows, allow(dead_code, reason = "what tests of Unix alone use"))]
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -16,18 +18,24 @@ use crate::auth::testing::{
 };
 use crate::secret::Secret;
 
+#[cfg(unix)]
 mod codex_file;
+#[cfg(unix)]
 mod crash;
 mod disk;
+#[cfg(unix)]
 mod disk_errors;
 mod freshness;
 mod house;
+#[cfg(unix)]
 mod interleavings;
 mod place;
 mod recover;
 mod refresh;
+#[cfg(unix)]
 mod restart;
 mod served;
+#[cfg(unix)]
 mod torn;
 mod trouble;
 

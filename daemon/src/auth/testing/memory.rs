@@ -1,6 +1,8 @@
 //! An issuer without a connection, so that a test can pause the clock: either a closure, or a strict one that rotates
 //! refresh tokens, knows families and punishes reuse (WIRE §5.7).
 
+#![cfg_attr(windows, allow(dead_code, reason = "what tests of Unix alone use"))]
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
