@@ -40,7 +40,7 @@ pub enum DirError {
         source: io::Error,
     },
     /// It is a file, or a link that somebody could turn elsewhere.
-    #[error("could not use `{}`: it is a file or a link where a folder is expected", path.display())]
+    #[error("could not use `{}`: it is not a directory (links are not followed)", path.display())]
     NotADirectory {
         /// The path.
         path: PathBuf,

@@ -192,16 +192,10 @@ pub enum NotRefreshable {
 }
 
 impl AuthError {
-    /// Whether there will be no other token until somebody signs in.
+    /// Whether there will be no other token until somebody signs in. A renewed one that is refused too is no such end: the issuer
+    /// has just given it.
     pub(super) const fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::Expired { .. }
-                | Self::OtherMachine
-                | Self::Spent { .. }
-                | Self::Refused(_)
-                | Self::Rejected { .. }
-        )
+        matches!(self, Self::Expired { .. } | Self::OtherMachine | Self::Spent { .. } | Self::Refused(_))
     }
 
     /// Whether this failure to renew a token leaves the old one as good as it was: nobody signed out, and no other

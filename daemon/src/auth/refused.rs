@@ -1,5 +1,5 @@
 //! The access token that the backend refused and for which there is no other: what a refresh token's end is to the
-//! [journal](super::journal), this is for a login that has none, or whose renewal changes nothing.
+//! [journal](super::journal), this is for a login that has none of ours.
 //!
 //! Not kept over a restart: the next question learns it again, at no cost. A new login has another token.
 

@@ -229,7 +229,6 @@ fn note(status: &AuthStatus) -> Option<String> {
             Some(format!("the login cannot be renewed: {why}{proof}"))
         }
         (_, Some(why)) => Some(format!("the login cannot be renewed: {why}")),
-        (AuthState::Expired, None) => Some("OpenAI refuses the access token, also a renewed one".to_owned()),
         (_, None) => None,
     }
 }

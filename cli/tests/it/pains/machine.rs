@@ -62,7 +62,7 @@ pub(super) fn a_file_in_the_place_of_the_logins_folder() {
     File::create(folder).unwrap();
     let shown = folder.display();
     house.fails(&[
-        &format!("could not use `{shown}`: it is a file or a link where a folder is expected"),
+        &format!("could not use `{shown}`: it is not a directory"),
         &format!("next: repair or move away `{shown}`"),
     ]);
     let words =

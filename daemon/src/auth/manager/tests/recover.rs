@@ -22,6 +22,7 @@ async fn a_token_that_is_rejected_right_after_its_renewal_is_not_renewed_again()
     let first = rig.tokens.grant().await.unwrap();
     let second = rig.tokens.recover(&first).await.unwrap();
     assert!(matches!(rig.tokens.recover(&second).await, Err(AuthError::Rejected { .. })));
+    assert!(matches!(rig.tokens.status().await.state, AuthState::Authenticated), "the issuer stands by it");
     assert_eq!(rig.issuer.seen().len(), 1);
 }
 
