@@ -163,6 +163,10 @@ def a_stop_by_hand_ends_it_and_the_next_question_starts_it():
     said = ok(installed, "daemon", "stop")
     assert "stopped" in said, said
     eventually("it is gone", lambda: main_process() == 0)
+    # To look for it is no use of it.
+    for look in [("logs", "-n", "3"), ("daemon", "status"), ("daemon", "stop"), ("--version",)]:
+        run(installed, *look)
+        assert main_process() == 0, f"{look} had it started"
     answered(ask("again"), "again")
     assert property_of("codex-oauthd.service", "Result") == "success"
 
