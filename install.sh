@@ -211,6 +211,8 @@ report() {
     elif [ -n "$running" ]; then
         echo "daemon     the one that runs is another build, of version $running"
         echo "next       $command daemon stop    (it finishes what it was asked; the next use starts this build)"
+    elif [ "$before" = same ]; then
+        echo 'next       nothing: this build was installed already'
     else
         echo 'next       nothing: the next use is of this build'
     fi

@@ -7,6 +7,7 @@ use codex_oauth_proto::BUILD;
 use codex_oauth_proto::env::Env;
 use serde::Deserialize;
 
+use super::programs::INSTALL;
 use super::report::Finding;
 use crate::child;
 use crate::commands::claude::PLUGIN;
@@ -50,7 +51,7 @@ pub(super) fn look(env: &Env) -> Finding {
 fn judge(entries: &[Entry]) -> Finding {
     let mut findings = Vec::new();
     if entries.is_empty() {
-        let install = format!("run `sh install.sh`, or `claude plugin install {PLUGIN}`");
+        let install = format!("run `{INSTALL}`, or `claude plugin install {PLUGIN}`");
         return Finding::warn("it is not installed in Claude Code", install);
     }
     let enabled: Vec<&Entry> = entries.iter().filter(|entry| entry.enabled).collect();

@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The shim's file name, beside the daemon.
 const SHIM: &str = if cfg!(windows) { "codex-oauth-mcp.exe" } else { "codex-oauth-mcp" };
 
+/// What a person runs to install.
+pub(super) const INSTALL: &str = if cfg!(windows) { "install.ps1" } else { "sh install.sh" };
+
 /// The daemon that this command starts, and the shim beside it.
 pub(super) fn look(env: &Env) -> Finding {
     let daemon = match find_daemon(env) {
@@ -30,7 +33,7 @@ pub(super) fn look(env: &Env) -> Finding {
         findings.push(of_this_build(&shim));
     } else {
         let detail = format!("there is no `{}`: Claude Code cannot be served", shim.display());
-        findings.push(Finding::warn(detail, "install again: `sh install.sh`"));
+        findings.push(Finding::warn(detail, format!("install again: `{INSTALL}`")));
     }
     Finding::worst(findings, format!("{BUILD}: command, daemon and shim are of one build"))
 }
@@ -82,11 +85,11 @@ fn of_this_build(program: &Path) -> Finding {
         Ok(build) if build == BUILD => Finding::ok(build),
         Ok(build) => Finding::warn(
             format!("`{}` is of build {build} and this command of {BUILD}", program.display()),
-            "install again, so that all programs are of one build: `sh install.sh`",
+            format!("install again, so that all programs are of one build: `{INSTALL}`"),
         ),
         Err(why) => Finding::fail(
             format!("`{}` does not run: {why}", program.display()),
-            "install again: `sh install.sh`",
+            format!("install again: `{INSTALL}`"),
             crate::exit::Exit::Daemon,
         ),
     }
