@@ -1,5 +1,6 @@
 //! The command as a person runs it: the real program against a daemon that follows a script.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod machine;

@@ -1,5 +1,6 @@
 //! The shim between a client and a daemon that a test plays line by line.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the rig's helpers fail their test by panicking")]
 
 mod flow;

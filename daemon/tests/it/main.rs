@@ -1,5 +1,6 @@
 //! The daemon from outside, against a fake issuer and backend.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod accounts;

@@ -163,9 +163,10 @@ mod tests {
     use super::*;
 
     fn leftovers(home: &Path, state: &Path) -> Leftovers {
-        let env = Env::new(7, Some(home.to_owned()), None)
+        let uid = UserId::default();
+        let env = Env::new(uid, Some(home.to_owned()), None)
             .with("CODEX_OAUTH_STATE_DIR", state)
-            .with("CODEX_OAUTH_RUNTIME_DIR", home.join("codex-oauth-7"));
+            .with("CODEX_OAUTH_RUNTIME_DIR", home.join(format!("{APP}-{uid}")));
         let endpoint = Endpoint::resolve(&env).unwrap();
         for dir in [state, &endpoint.dir, &env.config_dir().unwrap()] {
             std::fs::create_dir_all(dir.join("inner")).unwrap();
@@ -181,7 +182,10 @@ mod tests {
         let found = leftovers(&home, &state);
         assert_eq!(found.present().len(), 3);
         let (gone, left) = found.remove().unwrap();
-        assert_eq!(gone, [state, home.join(".config/codex-oauth"), home.join("codex-oauth-7")]);
+        assert_eq!(
+            gone,
+            [state, home.join(".config/codex-oauth"), home.join(format!("{APP}-{}", UserId::default()))]
+        );
         assert_eq!((left, found.present()), (vec![], vec![]));
     }
 
