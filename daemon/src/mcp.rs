@@ -13,8 +13,10 @@ mod transport;
 use std::sync::Arc;
 
 use calls::Calls;
+use futures_util::future::BoxFuture;
 use handler::Handler;
-use rmcp::service::serve_server_with_ct;
+use rmcp::RoleServer;
+use rmcp::service::{DynService, RunningService, ServerInitializeError, serve_server_with_ct};
 use tokio_util::sync::CancellationToken;
 use transport::SocketTransport;
 
@@ -35,10 +37,10 @@ pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: Li
         leaving.clone(),
     );
     let over = session.over.child_token();
-    let handler = Handler::new(Arc::clone(&server), Arc::clone(&session), calls, leaving);
+    let handler = in_a_box(Handler::new(Arc::clone(&server), Arc::clone(&session), calls, leaving));
     let serving = async {
         // In a box that ends with the handshake: its state is ten times what the session needs from then on.
-        let served = Box::pin(serve_server_with_ct(handler, transport, over)).await;
+        let served = begin(handler, transport, over).await;
         let Ok(running) = served else {
             // The SDK's message may quote what came, so only that it happened is logged.
             return tracing::info!(session = session.incarnation, "the MCP session ended before it began");
@@ -52,6 +54,24 @@ pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: Li
         () = serving => {}
         () = tell_moved(&server, &session) => {}
     }
+}
+
+/// The handler as the SDK's boxed kind, which puts each request's future in a box too: it is that of all methods, 4 KB, and the
+/// SDK moves it several times.
+fn in_a_box(handler: Handler) -> Box<dyn DynService<RoleServer>> {
+    Box::new(handler)
+}
+
+/// The handshake.
+fn begin(
+    handler: Box<dyn DynService<RoleServer>>,
+    transport: SocketTransport,
+    over: CancellationToken,
+) -> BoxFuture<
+    'static,
+    Result<RunningService<RoleServer, Box<dyn DynService<RoleServer>>>, ServerInitializeError>,
+> {
+    Box::pin(serve_server_with_ct(handler, transport, over))
 }
 
 /// Tells the shim when a successor takes its new lines (DESIGN §4). What it sent before it hears of it is still answered here.

@@ -22,9 +22,11 @@ use super::tools;
 /// # Errors
 /// The SDK's, when it is no message of MCP.
 pub(super) fn read(line: &[u8]) -> serde_json::Result<ClientJsonRpcMessage> {
+    // Asked once of the line, and not of each string in it.
+    let Ok(line) = std::str::from_utf8(line) else { return serde_json::from_slice(line) };
     match call(line).or_else(|| opening(line)) {
         Some(message) => Ok(message),
-        None => serde_json::from_slice(line),
+        None => serde_json::from_str(line),
     }
 }
 
@@ -67,9 +69,9 @@ struct Notification {
     method: InitializedNotificationMethod,
 }
 
-fn call(line: &[u8]) -> Option<ClientJsonRpcMessage> {
+fn call(line: &str) -> Option<ClientJsonRpcMessage> {
     let Request::<CallToolRequestMethod, CallToolRequestParams> { jsonrpc, id, mut params, .. } =
-        serde_json::from_slice(line).ok()?;
+        serde_json::from_str(line).ok()?;
     let meta = params.meta.take();
     let mut request = CallToolRequest::new(params);
     request.extensions = beside(meta);
@@ -77,17 +79,17 @@ fn call(line: &[u8]) -> Option<ClientJsonRpcMessage> {
 }
 
 /// What a client says first: its handshake, and the question for the tools.
-fn opening(line: &[u8]) -> Option<ClientJsonRpcMessage> {
+fn opening(line: &str) -> Option<ClientJsonRpcMessage> {
     #[derive(Deserialize)]
     struct Head<'a> {
         #[serde(borrow)]
         method: Cow<'a, str>,
     }
-    match &*serde_json::from_slice::<Head<'_>>(line).ok()?.method {
+    match &*serde_json::from_str::<Head<'_>>(line).ok()?.method {
         "initialize" => {
             let Request::<InitializeResultMethod, InitializeRequestParams> {
                 jsonrpc, id, mut params, ..
-            } = serde_json::from_slice(line).ok()?;
+            } = serde_json::from_str(line).ok()?;
             let meta = params.meta.take();
             let mut request = InitializeRequest::new(params);
             request.extensions = beside(meta);
@@ -99,13 +101,13 @@ fn opening(line: &[u8]) -> Option<ClientJsonRpcMessage> {
                 id,
                 method,
                 mut params,
-            } = serde_json::from_slice(line).ok()?;
+            } = serde_json::from_str(line).ok()?;
             let extensions = beside(params.as_mut().and_then(|params| params.meta.take()));
             let request = ListToolsRequest { method, params, extensions };
             Some(asked(jsonrpc, id, ClientRequest::ListToolsRequest(request)))
         }
         "notifications/initialized" => {
-            let Notification { jsonrpc, method } = serde_json::from_slice(line).ok()?;
+            let Notification { jsonrpc, method } = serde_json::from_str(line).ok()?;
             let notification = InitializedNotification { method, extensions: Extensions::new() };
             let notification = ClientNotification::InitializedNotification(notification);
             Some(JsonRpcMessage::Notification(JsonRpcNotification { jsonrpc, notification }))
@@ -169,7 +171,7 @@ mod tests {
                 ),
                 format!(r#"{{"jsonrpc":"2.0","id":2.0,"method":"tools/call","params":{params}}}"#),
             ] {
-                assert!(call(line.as_bytes()).is_some(), "not at once: {line}");
+                assert!(call(&line).is_some(), "not at once: {line}");
                 assert_eq!(
                     all_of(read(line.as_bytes()).ok().as_ref()),
                     all_of(by_the_sdk(&line).as_ref()),
@@ -192,7 +194,7 @@ mod tests {
             r#"{"params":{"cursor":"c","_meta":{"progressToken":7},"more":{}},"method":"tools/list","jsonrpc":"2.0","id":1.0}"#.to_owned(),
             r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_owned(),
         ] {
-            assert!(opening(line.as_bytes()).is_some(), "not at once: {line}");
+            assert!(opening(&line).is_some(), "not at once: {line}");
             let by_the_sdk = by_the_sdk(&line);
             assert!(by_the_sdk.is_some(), "{line}");
             assert_eq!(all_of(read(line.as_bytes()).ok().as_ref()), all_of(by_the_sdk.as_ref()), "{line}");
@@ -247,7 +249,7 @@ mod tests {
             "[]",
             "{",
         ] {
-            assert!(call(line.as_bytes()).or_else(|| opening(line.as_bytes())).is_none(), "{line}");
+            assert!(call(line).or_else(|| opening(line)).is_none(), "{line}");
             assert_eq!(
                 all_of(read(line.as_bytes()).ok().as_ref()),
                 all_of(by_the_sdk(line).as_ref()),

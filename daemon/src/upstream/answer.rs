@@ -18,6 +18,9 @@ pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// The longest JSON document; an answer grows when escaped.
 const MAX_REPLY_BYTES: usize = 16 * 1024 * 1024;
 
+/// Room for the text of an answer that is not long, made at once; a longer one makes its own.
+const USUAL_ANSWER_BYTES: usize = 512;
+
 /// Rate-limit events kept from one chunk; the last ones say it all.
 const MAX_LIMIT_EVENTS: usize = 16;
 
@@ -148,7 +151,7 @@ impl Answer {
                 fed.reasoning = true;
             }
             Event::Generated => self.generated = true,
-            Event::Message(text) => return self.finish_message(&text, fed),
+            Event::Message(text) => return self.finish_message(text, fed),
             Event::Created => self.responses = true,
             Event::Completed(completion) => {
                 self.completion = *completion;
@@ -192,12 +195,16 @@ impl Answer {
         self.generated = true;
         let room = MAX_ANSWER_BYTES - self.finished.len() - self.open.len();
         let kept = clip_bytes(text, room);
-        self.open.push_str(kept);
-        fed.text.push_str(kept);
+        for text in [&mut self.open, &mut fed.text] {
+            if text.capacity() == 0 {
+                text.reserve(USUAL_ANSWER_BYTES.max(kept.len()));
+            }
+            text.push_str(kept);
+        }
         stop_if_cut(text.len() > room, fed)
     }
 
-    fn finish_message(&mut self, text: &str, fed: &mut Fed) -> ControlFlow<()> {
+    fn finish_message(&mut self, text: String, fed: &mut Fed) -> ControlFlow<()> {
         self.generated = true;
         if text.is_empty() {
             self.finished.push_str(&self.open);
@@ -206,8 +213,13 @@ impl Answer {
         }
         self.open.clear();
         let room = MAX_ANSWER_BYTES - self.finished.len();
-        self.finished.push_str(clip_bytes(text, room));
-        stop_if_cut(text.len() > room, fed)
+        let whole = text.len() <= room;
+        if self.finished.is_empty() && whole {
+            self.finished = text;
+        } else {
+            self.finished.push_str(clip_bytes(&text, room));
+        }
+        stop_if_cut(!whole, fed)
     }
 
     /// No message and no delta came, but `response.completed` repeats the output: a paid answer is not thrown away.

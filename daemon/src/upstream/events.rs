@@ -77,7 +77,7 @@ pub(super) fn decode(event: SseEvent<'_>) -> Event<'_> {
     if is_known(event.name) {
         return by_name(event.name, event.data);
     }
-    let Ok(head) = serde_json::from_slice::<Head<'_>>(event.data) else { return Event::Unparsable };
+    let Ok(head) = read::<Head<'_>>(event.data) else { return Event::Unparsable };
     match head.r#type {
         Some(name) => by_name(&name, event.data),
         None => untyped(event.data),
@@ -93,12 +93,10 @@ fn by_name<'a>(name: &str, data: &'a [u8]) -> Event<'a> {
     match name {
         "response.output_text.delta" | "response.refusal.delta" => match delta::plain(data) {
             Some(text) => Event::TextDelta(Cow::Borrowed(text)),
-            None => {
-                or_unparsable(serde_json::from_slice(data).map(|Delta { delta }| Event::TextDelta(delta)))
-            }
+            None => or_unparsable(read(data).map(|Delta { delta }| Event::TextDelta(delta))),
         },
         "response.output_item.done" => {
-            or_unparsable(serde_json::from_slice(data).map(|Item { item }| match item.into_text() {
+            or_unparsable(read(data).map(|Item { item }| match item.into_text() {
                 Some(text) => Event::Message(text),
                 None => Event::Generated,
             }))
@@ -113,7 +111,7 @@ fn by_name<'a>(name: &str, data: &'a [u8]) -> Event<'a> {
         }
         "response.created" => Event::Created,
         "response.completed" | "response.done" => or_unparsable(
-            serde_json::from_slice(data)
+            read(data)
                 .map(|WithResponse { response }| Event::Completed(Box::new(response.into_completion()))),
         ),
         "response.incomplete" => {
@@ -135,6 +133,15 @@ fn by_name<'a>(name: &str, data: &'a [u8]) -> Event<'a> {
         _ if name.contains("reasoning") => Event::Reasoning,
         _ if name.rsplit('.').next() == Some("delta") => Event::Generated,
         _ => Event::Ignored,
+    }
+}
+
+/// The JSON in `data`. Whether it is UTF-8 is asked once, of all of it, and not of each string.
+fn read<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, serde_json::Error> {
+    match std::str::from_utf8(data) {
+        Ok(text) => serde_json::from_str(text),
+        // In a string that nobody reads it does no harm.
+        Err(_) => serde_json::from_slice(data),
     }
 }
 

@@ -13,6 +13,9 @@ use serde::Serialize;
 /// Sent when the backend insists on instructions and the caller gave none.
 pub(super) const MINIMAL_INSTRUCTIONS: &str = "You are a helpful assistant. Answer the user's request.";
 
+/// Room for a body beside its texts.
+const FRAME_BYTES: usize = 512;
+
 /// One turn, as the service asks for it.
 #[derive(Clone)]
 pub struct ResponsesRequest {
@@ -92,7 +95,9 @@ pub(super) fn body(request: &ResponsesRequest, form: Form) -> Result<Vec<u8>, se
     let messages = request.input.iter().map(|message| Item::new(message.role, &message.text));
     let effort = request.effort.as_deref();
     let context = form.lite.then_some("all_turns");
-    serde_json::to_vec(&Body {
+    let texts = request.input.iter().map(|message| message.text.len()).sum::<usize>();
+    let mut json = Vec::with_capacity(FRAME_BYTES + texts + instructions.map_or(0, str::len));
+    let body = Body {
         model: &request.model,
         stream: true,
         store: false,
@@ -105,7 +110,9 @@ pub(super) fn body(request: &ResponsesRequest, form: Form) -> Result<Vec<u8>, se
         include: ["reasoning.encrypted_content"],
         prompt_cache_key: &request.session_id,
         text: request.verbosity.as_deref().map(|verbosity| Text { verbosity }),
-    })
+    };
+    serde_json::to_writer(&mut json, &body)?;
+    Ok(json)
 }
 
 #[derive(Serialize)]
