@@ -5,23 +5,34 @@ use codex_oauth_proto::people::{limits, words};
 
 use super::turn::Outcome;
 
+const SEPARATOR: &str = " · ";
+
+/// Room for a line.
+const USUAL_BYTES: usize = 96;
+
 /// What a turn cost: `gpt-6.1-sol · low · 12 s · 3.1k tok (2.4k cached) · 5h 42 %, resets 14:00`.
 pub(super) fn line(outcome: &Outcome, names_account: bool, seen: &[RateLimit]) -> String {
-    let mut parts: Vec<String> = outcome.model.iter().chain(&outcome.effort).cloned().collect();
-    parts.extend(outcome.account.iter().filter(|_| names_account).map(|name| format!("account {name}")));
-    parts.push(words::duration(outcome.duration));
+    let mut line = String::with_capacity(USUAL_BYTES);
+    for word in outcome.model.iter().chain(&outcome.effort) {
+        line.extend([word, SEPARATOR]);
+    }
+    if let Some(account) = outcome.account.as_ref().filter(|_| names_account) {
+        line.extend(["account ", account, SEPARATOR]);
+    }
+    line.push_str(&words::duration(outcome.duration));
     if let Some(usage) = &outcome.usage {
-        let cached = match usage.cached_input_tokens {
-            0 => String::new(),
-            cached => format!(" ({} cached)", words::thousands(cached)),
-        };
-        parts.push(format!("{} tok{cached}", words::thousands(usage.total_tokens)));
+        line.extend([SEPARATOR, &words::thousands(usage.total_tokens), " tok"]);
+        if usage.cached_input_tokens > 0 {
+            line.extend([" (", &words::thousands(usage.cached_input_tokens), " cached)"]);
+        }
     }
     if let Some(window) = seen.iter().find_map(|limit| limit.primary.as_ref()) {
-        let resets = window.resets_at.map_or_else(String::new, |at| format!(", resets {}", clock(at)));
-        parts.push(format!("{} {}{resets}", limits::length(window), limits::used(window)));
+        line.extend([SEPARATOR, &limits::length(window), " ", &limits::used(window)]);
+        if let Some(at) = window.resets_at {
+            line.extend([", resets ", &clock(at)]);
+        }
     }
-    parts.join(" · ")
+    line
 }
 
 /// `14:00` today, `Thu 09:00` within a week, else the date; in this machine's time zone.

@@ -2,8 +2,9 @@
 //! borrowed from the event: an answer is 20,000 deltas. Without an `event:` line the JSON `type` is the name.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,6 +13,10 @@ use super::delta;
 use super::rate_limits::RateLimitEvent;
 use super::replies::{ChatReply, MessageItem};
 use super::sse::SseEvent;
+
+static REASONING: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("reasoning"));
+
+static EMPTY_CONTENT: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(br#""content":[]"#));
 
 /// What an event means for the answer.
 #[derive(Debug)]
@@ -79,59 +84,60 @@ pub(super) fn decode(event: SseEvent<'_>) -> Event<'_> {
     }
     let Ok(head) = read::<Head<'_>>(event.data) else { return Event::Unparsable };
     match head.r#type {
-        Some(name) => by_name(&name, event.data),
+        Some(name) => by_name(name.as_bytes(), event.data),
         None => untyped(event.data),
     }
 }
 
 /// Names that say what the data is; any other (`message`, a proxy's own) leaves it to the JSON.
-fn is_known(name: &str) -> bool {
-    name.starts_with("response.") || name.starts_with("codex.") || name == "error"
+fn is_known(name: &[u8]) -> bool {
+    name.starts_with(b"response.") || name.starts_with(b"codex.") || name == b"error"
 }
 
-fn by_name<'a>(name: &str, data: &'a [u8]) -> Event<'a> {
+fn by_name<'a>(name: &[u8], data: &'a [u8]) -> Event<'a> {
     match name {
-        "response.output_text.delta" | "response.refusal.delta" => match delta::plain(data) {
+        b"response.output_text.delta" | b"response.refusal.delta" => match delta::plain(data) {
             Some(text) => Event::TextDelta(Cow::Borrowed(text)),
             None => or_unparsable(read(data).map(|Delta { delta }| Event::TextDelta(delta))),
         },
-        "response.output_item.done" => {
+        b"response.output_item.done" => {
             or_unparsable(read(data).map(|Item { item }| match item.into_text() {
                 Some(text) => Event::Message(text),
                 None => Event::Generated,
             }))
         }
         // Its parts follow one by one.
-        "response.output_item.added" if memmem::find(data, br#""content":[]"#).is_some() => Event::Ignored,
-        "response.output_item.added" => {
-            or_unparsable(serde_json::from_slice(data).map(|Item { item }| match item.into_text() {
+        b"response.output_item.added" if EMPTY_CONTENT.find(data).is_some() => Event::Ignored,
+        b"response.output_item.added" => {
+            or_unparsable(read(data).map(|Item { item }| match item.into_text() {
                 Some(text) if !text.is_empty() => Event::Generated,
                 _ => Event::Ignored,
             }))
         }
-        "response.created" => Event::Created,
-        "response.completed" | "response.done" => or_unparsable(
+        b"response.created" => Event::Created,
+        // Repeat what the deltas said, or announce them.
+        b"response.in_progress"
+        | b"response.content_part.added"
+        | b"response.content_part.done"
+        | b"response.output_text.done" => Event::Ignored,
+        b"response.completed" | b"response.done" => or_unparsable(
             read(data)
                 .map(|WithResponse { response }| Event::Completed(Box::new(response.into_completion()))),
         ),
-        "response.incomplete" => {
-            or_unparsable(serde_json::from_slice(data).map(|WithResponse { response }| {
-                Event::Incomplete {
-                    reason: response
-                        .incomplete_details
-                        .and_then(|details| details.reason)
-                        .unwrap_or_else(|| "unknown".to_owned()),
-                    usage: response.usage.map(TokenUsage::from),
-                }
-            }))
-        }
-        "response.failed" | "error" => failure(data),
-        "codex.rate_limits" => {
-            or_unparsable(serde_json::from_slice(data).map(|limits| Event::RateLimits(Box::new(limits))))
-        }
-        "codex.response.metadata" | "response.metadata" => metadata(data),
-        _ if name.contains("reasoning") => Event::Reasoning,
-        _ if name.rsplit('.').next() == Some("delta") => Event::Generated,
+        b"response.incomplete" => or_unparsable(read(data).map(|WithResponse { response }| {
+            Event::Incomplete {
+                reason: response
+                    .incomplete_details
+                    .and_then(|details| details.reason)
+                    .unwrap_or_else(|| "unknown".to_owned()),
+                usage: response.usage.map(TokenUsage::from),
+            }
+        })),
+        b"response.failed" | b"error" => failure(data),
+        b"codex.rate_limits" => or_unparsable(read(data).map(|limits| Event::RateLimits(Box::new(limits)))),
+        b"codex.response.metadata" | b"response.metadata" => metadata(data),
+        _ if REASONING.find(name).is_some() => Event::Reasoning,
+        _ if name.ends_with(b".delta") => Event::Generated,
         _ => Event::Ignored,
     }
 }
@@ -261,7 +267,7 @@ mod tests {
     use super::*;
 
     fn of<'a>(name: &'a str, data: &'a str) -> Event<'a> {
-        decode(SseEvent { name, data: data.as_bytes() })
+        decode(SseEvent { name: name.as_bytes(), data: data.as_bytes() })
     }
 
     #[test]

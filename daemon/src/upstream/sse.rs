@@ -19,7 +19,7 @@ const MAX_NAME_BYTES: usize = 256;
 /// One event. `name` is empty when there was no `event:` line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SseEvent<'a> {
-    pub(super) name: &'a str,
+    pub(super) name: &'a [u8],
     pub(super) data: &'a [u8],
 }
 
@@ -35,7 +35,7 @@ pub(super) struct TooLong {
 pub(super) struct SseParser {
     /// Start of a line whose end has not come.
     line: Vec<u8>,
-    name: String,
+    name: Vec<u8>,
     data: Vec<u8>,
     /// An event with one empty `data:` line differs from one with none.
     has_data: bool,
@@ -131,12 +131,8 @@ impl SseParser {
         match field {
             b"data" => self.add_data(value)?,
             b"event" => {
-                let value = &value[..value.len().min(MAX_NAME_BYTES)];
                 self.name.clear();
-                match std::str::from_utf8(value) {
-                    Ok(name) => self.name.push_str(name),
-                    Err(_) => self.name.push_str(&String::from_utf8_lossy(value)),
-                }
+                self.name.extend_from_slice(&value[..value.len().min(MAX_NAME_BYTES)]);
             }
             // A comment (empty field name), `id`, `retry`, or unknown.
             _ => {}
@@ -179,7 +175,8 @@ mod tests {
         let mut parser = SseParser::default();
         let mut events = Vec::new();
         let mut collect = |event: SseEvent<'_>| {
-            events.push((event.name.to_owned(), String::from_utf8_lossy(event.data).into_owned()));
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            events.push((text(event.name), text(event.data)));
             ControlFlow::Continue(())
         };
         for chunk in chunks {

@@ -103,9 +103,11 @@ impl Askers {
             listeners.ended = true;
             std::mem::take(&mut listeners.senders)
         };
-        for sender in senders {
+        let Some((last, others)) = senders.split_last() else { return };
+        for sender in others {
             let _gone = sender.send(TurnEvent::Ended(Box::new(outcome.clone()))).await;
         }
+        let _gone = last.send(TurnEvent::Ended(Box::new(outcome))).await;
     }
 }
 
