@@ -37,9 +37,8 @@ pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: Li
         leaving.clone(),
     );
     let over = session.over.child_token();
-    let handler = in_a_box(Handler::new(Arc::clone(&server), Arc::clone(&session), calls, leaving));
+    let handler = Box::new(Handler::new(Arc::clone(&server), Arc::clone(&session), calls, leaving));
     let serving = async {
-        // In a box that ends with the handshake: its state is ten times what the session needs from then on.
         let served = begin(handler, transport, over).await;
         let Ok(running) = served else {
             // The SDK's message may quote what came, so only that it happened is logged.
@@ -58,19 +57,14 @@ pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: Li
 
 /// The handler as the SDK's boxed kind, which puts each request's future in a box too: it is that of all methods, 4 KB, and the
 /// SDK moves it several times.
-fn in_a_box(handler: Handler) -> Box<dyn DynService<RoleServer>> {
-    Box::new(handler)
-}
+type Boxed = Box<dyn DynService<RoleServer>>;
 
-/// The handshake.
+/// The handshake, in a box that ends with it: its state is ten times what the session needs from then on.
 fn begin(
-    handler: Box<dyn DynService<RoleServer>>,
+    handler: Boxed,
     transport: SocketTransport,
     over: CancellationToken,
-) -> BoxFuture<
-    'static,
-    Result<RunningService<RoleServer, Box<dyn DynService<RoleServer>>>, ServerInitializeError>,
-> {
+) -> BoxFuture<'static, Result<RunningService<RoleServer, Boxed>, ServerInitializeError>> {
     Box::pin(serve_server_with_ct(handler, transport, over))
 }
 
