@@ -56,16 +56,16 @@ class Home:
             daemon.chmod(0o755)
             self.env["CODEX_OAUTH_DAEMON"] = str(daemon)
 
-    def start(self, name, *arguments, stderr=subprocess.PIPE):
+    def start(self, name, *arguments, stderr=subprocess.PIPE, command=None):
         return subprocess.Popen(
-            [*program(self.programs, name), *arguments],
+            [*(command or program(self.programs, name)), *arguments],
             env=self.env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
         )
 
-    def run(self, *arguments):
+    def run(self, *arguments, command=None):
         # Under Wine a daemon keeps the error output of whoever starts it: no pipe that would have to end.
         with tempfile.TemporaryFile("w+") as err:
-            process = self.start("codex-oauth", *arguments, stderr=err)
+            process = self.start("codex-oauth", *arguments, stderr=err, command=command)
             out, _ = process.communicate(timeout=PATIENCE)
             err.seek(0)
             return process.returncode, out, err.read()

@@ -147,7 +147,9 @@ def an_upgrade_during_a_stream_loses_nothing(house):
 def uninstall_leaves_what_it_says(house):
     house.asked_of_claude()
     shim = house.session()
-    code, out, err = house.run("uninstall", "--purge", "--yes")
+    # As codex-oauth.cmd names it.
+    command = rf"C:\users\{PROFILE.name}\AppData\Local\Programs\codex-oauth\bin\..\99.0.0\codex-oauth.exe"
+    code, out, err = house.run("uninstall", "--purge", "--yes", command=["wine", "cmd", "/c", command])
     assert code == 0, (out, err)
     assert "login      signed out here and at OpenAI" in out and "plugin     unregistered" in out, (out, err)
     assert house.asked_of_claude()[-1] == "plugin marketplace remove codex-oauth"

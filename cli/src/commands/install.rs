@@ -77,7 +77,7 @@ pub(crate) fn run(context: &mut Context, args: InstallArgs) -> Result<Exit, Fail
 
 /// The folder of the release: this program is in its `bin`.
 fn release() -> Result<PathBuf, Failure> {
-    let program = std::env::current_exe().map_err(|error| not_installed(Path::new("codex-oauth"), &error))?;
+    let program = windows::this_program().map_err(|error| not_installed(Path::new("codex-oauth"), &error))?;
     let release = program.parent().filter(|bin| PROGRAMS.iter().all(|name| bin.join(name).is_file()));
     let release = release.and_then(Path::parent).filter(|folder| folder.join("plugin").is_dir());
     release.map(Path::to_owned).ok_or_else(|| {

@@ -47,7 +47,7 @@ impl Installation {
             let message = format!("could not uninstall: where this program lies is unknown: {error}");
             WireError::caller(ErrorCode::Configuration, message)
         };
-        let program = std::env::current_exe().map_err(unknown)?;
+        let program = this_program().map_err(unknown)?;
         let found = program.parent().and_then(Path::parent).map(|prefix| Self::at(prefix.to_owned()));
         found.filter(Self::exists).ok_or_else(|| {
             let message = format!(
@@ -126,6 +126,11 @@ impl Installation {
 /// Where an installation lies that nobody has put elsewhere.
 pub(super) fn usual_prefix(env: &Env) -> Option<PathBuf> {
     Some(Path::new(env.get_os("LOCALAPPDATA")?).join("Programs").join(APP))
+}
+
+/// This program's file; codex-oauth.cmd starts it by way of a `..`.
+pub(super) fn this_program() -> io::Result<PathBuf> {
+    std::env::current_exe().and_then(std::path::absolute)
 }
 
 /// Whether a program of this version runs: then its sessions still need the others.

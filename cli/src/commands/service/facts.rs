@@ -52,7 +52,10 @@ impl Facts {
         let usual = env.run_user.as_ref().map(|run| run.join(codex_oauth_proto::env::APP));
         Ok(Self {
             daemon,
-            command: std::env::current_exe().unwrap_or_else(|_| "codex-oauth".into()),
+            // Windows' codex-oauth.cmd starts it by way of a `..`.
+            command: std::env::current_exe()
+                .and_then(std::path::absolute)
+                .unwrap_or_else(|_| "codex-oauth".into()),
             user: ["USERDOMAIN", "USERNAME"].map(|name| env.get(name).unwrap_or_default()).join("\\"),
             socket: endpoint.socket(),
             is_usual_socket: usual.as_ref() == Some(&endpoint.dir),
