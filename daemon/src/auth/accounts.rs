@@ -25,6 +25,7 @@ use super::shelf::{self, Entry, Index, Mode, Shelf};
 use super::status::AuthStatus;
 use super::store::Changes;
 use crate::fsx::{self, Stamp};
+use crate::grant::Grant;
 use crate::limits::Limits;
 
 /// What the first login is called.
@@ -48,6 +49,15 @@ pub struct Account {
     pub tokens: TokenManager,
     /// Whether there are others beside it, so that its name says something.
     pub is_one_of_several: bool,
+    /// The file that it is in, as it was when the account was chosen.
+    seen: Option<Stamp>,
+}
+
+impl Account {
+    /// [`TokenManager::grant`], without looking at the file a second time if it was as known when the account was chosen.
+    pub async fn grant(&self) -> Result<Grant, AuthError> {
+        self.tokens.grant_as_seen(self.seen.clone()).await
+    }
 }
 
 /// One account, to be shown.
@@ -132,17 +142,19 @@ impl Accounts {
 
     /// The account that serves a caller who chose `choice`. An account that is not there is an error, never another one.
     pub async fn of(&self, choice: Wanted<'_>) -> Result<Account, AuthError> {
-        let index = match (self.0.index().await, choice) {
-            (Ok(index), _) => index,
+        let (index, seen) = match (self.0.look().await, choice) {
+            (Ok(found), _) => found,
             // The first account itself says what is wrong with the file.
-            (Err(_), None | Some(FIRST)) => Arc::default(),
+            (Err(_), None | Some(FIRST)) => Default::default(),
             (Err(error), Some(_)) => return Err(error),
         };
         let name = choice.or(index.default.as_deref()).unwrap_or(FIRST);
+        let is_elsewhere = matches!(index.entry(name), Some(Entry::Codex(..)));
         Ok(Account {
             name: name.to_owned(),
             tokens: self.0.manager(&index, name)?,
             is_one_of_several: names(&index).len() > 1,
+            seen: seen.filter(|_| !is_elsewhere),
         })
     }
 
@@ -160,7 +172,7 @@ impl Accounts {
                     index.named.push((name.to_owned(), Entry::Own));
                 }
                 let tokens = self.0.manager(&index, name)?;
-                Ok(Account { name: name.to_owned(), tokens, is_one_of_several: true })
+                Ok(Account { name: name.to_owned(), tokens, is_one_of_several: true, seen: None })
             }
             choice => self.of(choice).await,
         }
@@ -271,17 +283,22 @@ impl Accounts {
 }
 
 impl Inner {
-    /// The names in the file as it is now: one system call while nobody changed it.
+    /// The names in the file as it is now.
     async fn index(&self) -> Result<Arc<Index>, AuthError> {
+        self.look().await.map(|(index, _)| index)
+    }
+
+    /// The same, with the stamp of the file: one system call while nobody changed it.
+    async fn look(&self) -> Result<(Arc<Index>, Option<Stamp>), AuthError> {
         let stamp = fsx::stamp(&self.config.file).ok().flatten();
         if let (Some(stamp), Some((cached, index))) = (&stamp, &*self.index.lock())
             && stamp == cached
         {
-            return Ok(Arc::clone(index));
+            return Ok((Arc::clone(index), Some(stamp.clone())));
         }
         let index = Arc::new(Index::of(&self.first.store().document().await?));
-        *self.index.lock() = stamp.map(|stamp| (stamp, Arc::clone(&index)));
-        Ok(index)
+        *self.index.lock() = stamp.clone().map(|stamp| (stamp, Arc::clone(&index)));
+        Ok((index, stamp))
     }
 
     /// The manager of the account `name`; made at its first use, and again when the account has become another.

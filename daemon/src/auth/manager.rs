@@ -25,7 +25,7 @@ use super::shelf::{Mode, Shelf};
 use super::status::{AuthState, AuthStatus};
 use super::store::{Changes, Store};
 use crate::debug::{self, Tag};
-use crate::fsx::Reread;
+use crate::fsx::{Reread, Stamp};
 use crate::grant::Grant;
 use crate::limits::Limits;
 use crate::secret::Secret;
@@ -140,14 +140,19 @@ impl TokenManager {
     /// A usable access token: the one in the file, renewed first when it has less than
     /// [`Limits::refresh_before_expiry`] left. If renewing fails, the old one is handed out while it is valid.
     pub async fn grant(&self) -> Result<Grant, AuthError> {
-        self.0.obtain(None, Duration::ZERO).await
+        self.grant_as_seen(None).await
+    }
+
+    /// The same for whoever has just looked at the file and found this stamp.
+    pub(super) async fn grant_as_seen(&self, seen: Option<Stamp>) -> Result<Grant, AuthError> {
+        self.0.obtain(None, Duration::ZERO, seen).await
     }
 
     /// Another token than `rejected`, to which the backend answered 401: the one that is in the file by now, if it is
     /// another one of the same account, else a renewed one. A rejected token is renewed at most once.
     pub async fn recover(&self, rejected: &Grant) -> Result<Grant, AuthError> {
         self.0.store.reload().await?;
-        let other = self.0.obtain(Some(rejected), Duration::ZERO).await;
+        let other = self.0.obtain(Some(rejected), Duration::ZERO, None).await;
         if other.as_ref().is_err_and(AuthError::is_final) {
             self.0.refused.remember(&rejected.access_token, self.0.clock.now());
         }
@@ -263,12 +268,20 @@ impl Shared {
 
     /// Renews the login now, `ahead` of the moment at which a question would.
     pub(super) async fn renew_ahead(&self, ahead: Duration) -> Result<(), AuthError> {
-        self.obtain(None, ahead).await.map(drop)
+        self.obtain(None, ahead, None).await.map(drop)
     }
 
-    async fn obtain(&self, rejected: Option<&Grant>, ahead: Duration) -> Result<Grant, AuthError> {
+    async fn obtain(
+        &self,
+        rejected: Option<&Grant>,
+        ahead: Duration,
+        mut seen: Option<Stamp>,
+    ) -> Result<Grant, AuthError> {
         for _ in 0..LOOKS {
-            let login = self.store.current().await?.ok_or(AuthError::NotLoggedIn)?;
+            let login = match seen.take().and_then(|stamp| self.store.as_seen(&stamp)) {
+                Some(login) => login,
+                None => self.store.current().await?.ok_or(AuthError::NotLoggedIn)?,
+            };
             self.refresher.notice(&login).await;
             self.check_place(&login)?;
             let (urgency, reason) = match self.need(&login, rejected, ahead)? {

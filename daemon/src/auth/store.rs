@@ -97,6 +97,11 @@ impl Store {
         stamp.unwrap_or_else(|| self.clock.now())
     }
 
+    /// The login in the file, if that has this stamp and was read before.
+    pub(super) fn as_seen(&self, stamp: &Stamp) -> Option<Arc<Credentials>> {
+        self.cache.lock().as_ref().filter(|cached| cached.stamp == *stamp)?.login.clone()
+    }
+
     /// The login in the file as it is now: one system call while nobody changed it.
     pub(super) async fn current(&self) -> Result<Option<Arc<Credentials>>, StoreError> {
         let stamp = fsx::stamp(&self.path).map_err(|error| self.unreadable(error.into()))?;

@@ -79,7 +79,7 @@ impl Rig {
     }
 
     async fn token(&self, account: Option<&str>) -> Result<Secret, AuthError> {
-        let grant = self.accounts.of(account).await?.tokens.grant().await?;
+        let grant = self.accounts.of(account).await?.grant().await?;
         Ok(grant.access_token)
     }
 }

@@ -9,7 +9,7 @@ use super::askers::{Askers, EVENTS};
 use super::teller::Teller;
 use super::tracer::Tracer;
 use super::{Outcome, PROGRESS_EVERY, Question, Running, Usage, millis};
-use crate::auth::{AuthError, TokenManager};
+use crate::auth::{Account, AuthError};
 use crate::debug::{self, Tag};
 use crate::grant::Grant;
 use crate::kill_point;
@@ -125,24 +125,24 @@ async fn ask(
     }
     let inner = &running.inner;
     let account = inner.of(question.account.as_deref()).await?;
-    course.served.name = Some(account.name);
+    course.served.name = Some(account.name.clone());
     course.served.is_one_of_several = account.is_one_of_several;
-    let tokens = account.tokens;
-    let mut grant = fetch_grant(&tokens, teller).await?;
+    let mut grant = fetch_grant(&account, teller).await?;
     course.served.account_id.clone_from(&grant.account_id);
     course.tracer.has_token();
     let mut renewed = false;
     loop {
         match attempt(running, &grant, question, teller, course, &mut notes).await {
             Ok(outcome) => {
-                tokens.accepted(&grant);
+                account.tokens.accepted(&grant);
                 return Ok(Outcome { notes, ..outcome });
             }
             Err(Failure::Unauthorized(refused)) if renewed => return Err(refused.to_wire()),
             Err(Failure::Unauthorized(_)) => {
                 course.tracer.renews();
                 teller.tell("refreshing login").await;
-                grant = Box::pin(tokens.recover(&grant)).await.map_err(|error| not_renewed(&error))?;
+                grant =
+                    Box::pin(account.tokens.recover(&grant)).await.map_err(|error| not_renewed(&error))?;
                 renewed = true;
             }
             Err(Failure::Other(error)) => return Err(error),
@@ -261,8 +261,8 @@ async fn attempt(
     })
 }
 
-async fn fetch_grant(tokens: &TokenManager, teller: &Teller) -> Result<Grant, WireError> {
-    let mut grant = std::pin::pin!(tokens.grant());
+async fn fetch_grant(account: &Account, teller: &Teller) -> Result<Grant, WireError> {
+    let mut grant = std::pin::pin!(account.grant());
     let soon = tokio::time::timeout(NOTICEABLE, &mut grant).await;
     let result = if let Ok(result) = soon {
         result
