@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use codex_oauth_proto::lock::FileLock;
 use interprocess::local_socket::tokio::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -30,15 +31,16 @@ pub(crate) const MOVED: &[u8] = b"@moved";
 
 impl Server {
     /// Serves until a drain is asked for, nobody needs the daemon, or nobody finds it any more; then hands over and
-    /// finishes what runs, each within its bound.
-    pub(crate) async fn run(self: Arc<Self>, bound: Bound, instance: Instance) {
+    /// finishes what runs, each within its bound. Gives what shows that this daemon is not gone yet, for as long as it still
+    /// writes to its files.
+    pub(crate) async fn run(self: Arc<Self>, bound: Bound, instance: Instance) -> Option<FileLock> {
         self.alone.store(bound.is_inherited(), Ordering::Relaxed);
         let bound = self.serve(bound, &instance).await;
         let deadline = Instant::now() + self.limits.drain;
         if let Some(bound) = bound.as_ref().filter(|bound| bound.is_inherited()) {
             self.finish_before(deadline, bound).await;
         }
-        let _ending = instance.show_ending();
+        let ending = instance.show_ending();
         self.hand_over(bound, instance).await;
         let patience = self.limits.drain;
         let finished = tokio::time::timeout_at(deadline, self.finished());
@@ -50,6 +52,7 @@ impl Server {
         }
         self.shutdown.advance(Phase::Closing);
         self.close().await;
+        ending
     }
 
     /// Takes connections. `None`: the socket is closed already.

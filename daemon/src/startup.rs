@@ -189,7 +189,7 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
     }
     notifier.tell(&[Word::Ready, Word::Status("serving")]);
     let ending = async {
-        server.clone().run(bound, instance).await;
+        let _shown = server.clone().run(bound, instance).await;
         server.service.close().await;
     };
     tokio::select! {

@@ -107,6 +107,8 @@ pub(super) fn stop_running(context: &mut Context) -> Result<bool, Failure> {
     let replaced = || (self::holder(&lock) != holder).then_some(());
     let left = deadline.saturating_duration_since(Instant::now());
     FileLock::acquire(&lock, left, replaced).map_err(|error| not_stopped(&error))?;
+    // It still closes its database, in a folder that an uninstall removes next.
+    wait_for_end(&endpoint, deadline)?;
     Ok(true)
 }
 
@@ -114,10 +116,16 @@ pub(super) fn stop_running(context: &mut Context) -> Result<bool, Failure> {
 fn wait_for_ending(context: &mut Context, endpoint: &Endpoint, deadline: Instant) -> Result<bool, Failure> {
     let Some(holder) = ending(endpoint) else { return Ok(false) };
     context.output.progress(&format!("a daemon that was told to end still finishes answers{holder}"))?;
+    wait_for_end(endpoint, deadline)?;
+    Ok(true)
+}
+
+/// Waits until no daemon is left that has handed over.
+fn wait_for_end(endpoint: &Endpoint, deadline: Instant) -> Result<(), Failure> {
     let left = deadline.saturating_duration_since(Instant::now());
     FileLock::acquire(&endpoint.ending_lock(), left, || None::<FileLock>)
         .map_err(|error| not_stopped(&error))?;
-    Ok(true)
+    Ok(())
 }
 
 /// ` (pid 42 …)` of the last daemon that has handed over, while one still finishes answers.
