@@ -15,7 +15,7 @@ use codex_oauth_proto::api::account::{
     Place, Read, ReadParams,
 };
 use codex_oauth_proto::local::AsSource as _;
-use codex_oauth_proto::people::{status::identity, words};
+use codex_oauth_proto::people::{login as people, status::identity, words};
 use codex_oauth_proto::{Client, ErrorCode, NextStep, Retry, Waited, WireError};
 
 use self::paste::Prompt;
@@ -88,6 +88,7 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
         if let Some(note) = completed.note {
             context.output.note(&note)?;
         }
+        context.output.say("next: ask something, `codex-oauth ask \"...\"`")?;
         return Ok(Exit::Success);
     }
     let error = completed.error.unwrap_or_else(|| failed("could not sign in: the daemon does not say why"));
@@ -137,14 +138,16 @@ impl Waiting<'_> {
     fn updated(&mut self, now: LoginStartResult) -> Result<(), Failure> {
         let before = std::mem::replace(&mut self.login, now);
         let lines = show::changes(&before, &self.login);
-        if lines.is_empty() {
+        // Nobody is asked while the login is on its way; when that led to nothing, it waits for its person again.
+        let asked = self.prompt.is_some() && before.step != self.login.step;
+        if lines.is_empty() && !asked {
             return Ok(());
         }
         let prompted = self.close_prompt()?;
         for line in lines {
             self.context.output.say(&line)?;
         }
-        if prompted { self.prompt() } else { Ok(()) }
+        if prompted || asked { self.prompt() } else { Ok(()) }
     }
 
     /// Sends on what was pasted, if anything was; asks again when it led to nothing.
@@ -166,7 +169,7 @@ impl Waiting<'_> {
 
     /// Asks for a paste while that is of use.
     fn prompt(&mut self) -> Result<(), Failure> {
-        if !show::can_paste(&self.login) {
+        if !show::can_paste(&self.login) || people::step(self.login.step).is_some() {
             return Ok(());
         }
         let prompt = match &mut self.prompt {

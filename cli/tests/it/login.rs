@@ -74,7 +74,10 @@ fn without_a_browser_the_link_is_alone_on_standard_output() {
         let ran = running.finish();
         assert_eq!((ran.code(), ran.stdout.as_str()), (0, ""));
         assert!(
-            ran.stderr.ends_with("\nsigned in as ada@example.com (Plus), workspace acc\n"),
+            ran.stderr.ends_with(
+                "\nsigned in as ada@example.com (Plus), workspace acc\n\
+                 next: ask something, `codex-oauth ask \"...\"`\n"
+            ),
             "{}",
             ran.stderr
         );

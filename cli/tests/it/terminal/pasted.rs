@@ -58,6 +58,30 @@ fn a_paste_is_not_shown_and_a_wrong_one_is_asked_for_again() {
 }
 
 #[test]
+fn a_login_on_its_way_asks_for_nothing_and_one_that_waits_again_asks_again() {
+    let place = Place::new();
+    let daemon = place.daemon(vec![script(|mut session| {
+        begin(&mut session, "not_authenticated", &Value::Null, false);
+        for step in ["exchanging", "proving", "waiting", "exchanging", "saving"] {
+            let login = login_with(&json!({ "step": step }));
+            session.notify("account/login/updated", json!({ "login": login }));
+        }
+        complete(&mut session, "l", &ada(), &Value::Null);
+    })]);
+    let person = Person::before(place.command(&["login", "--paste"]), 80);
+    let (ran, echo, screen) = person.leaves();
+    assert_eq!((ran.code(), echo), (0, true), "{screen}");
+    let said = screen.split_once("waiting for you").unwrap().1.split_once('\n').unwrap().1;
+    let asks = format!("or paste the address that the browser ended at (it is not shown), {PROMPT}\n");
+    assert_eq!(
+        said.replace(&asks, "?\n"),
+        "?\ngetting tokens\ntrying the new login\n?\ngetting tokens\nsaving the new login\n\
+         signed in as ada@example.com (Plus), workspace acc\nnext: ask something, `codex-oauth ask \"...\"`\n"
+    );
+    daemon.done();
+}
+
+#[test]
 fn whatever_ends_the_command_while_it_asks_the_terminal_is_put_back_and_the_login_called_off() {
     for (signal, code) in
         [(Signal::INT, None), (Signal::TERM, Some(15)), (Signal::HUP, Some(1)), (Signal::QUIT, Some(3))]
