@@ -192,7 +192,9 @@ report() {
         *":$bin:"*) echo "command    codex-oauth ($bin is on PATH)" ;;
         *)
             command=$bin/codex-oauth
-            echo "command    $command ($bin is not on PATH; to your shell's profile: export PATH=\"$bin:\$PATH\")"
+            echo "command    $command"
+            echo "           its folder is not on PATH; to your shell's profile:"
+            echo "           export PATH=\"$bin:\$PATH\""
             ;;
     esac
     running=''
@@ -206,7 +208,9 @@ report() {
             running=''
         fi
     fi
-    if [ -z "$before" ]; then
+    if [ -z "$before" ] && grep -qs '"openai_codex"' "${CODEX_OAUTH_AUTH_FILE:-${HOME-}/.claude/auth.json}"; then
+        echo "next       $command status    (a login is here already)"
+    elif [ -z "$before" ]; then
         echo "next       $command login"
     elif [ -n "$running" ]; then
         echo "daemon     the one that runs is another build, of version $running"

@@ -90,7 +90,7 @@ fn consent(context: &mut Context, installation: &Installation, purge: bool) -> R
         "login, state and configuration stay; --purge removes them as well"
     };
     let prefix = installation.prefix().display();
-    context.output.err(&format!("Remove codex-oauth from {prefix}? ({rest}) [y/N] "))?;
+    context.output.err(&format!("Remove codex-oauth from {prefix}?\n({rest}) [y/N] "))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(|error| {
         WireError::caller(ErrorCode::InvalidArguments, format!("could not read the answer: {error}"))

@@ -46,6 +46,21 @@ fn an_install_puts_one_command_on_path_and_names_the_next_step() {
 }
 
 #[test]
+fn an_install_where_somebody_is_signed_in_asks_for_no_login() {
+    let machine = Machine::new();
+    std::fs::create_dir_all(machine.path("home/.claude")).unwrap();
+    let mut auth = std::fs::File::create(machine.path("home/.claude/auth.json")).unwrap();
+    auth.write_all(br#"{"openai_codex": {}}"#).unwrap();
+    let ran = machine.install(&[]);
+    let command = machine.prefix().join("bin/codex-oauth").display().to_string();
+    assert!(
+        ran.stdout.ends_with(&format!("next       {command} status    (a login is here already)\n")),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
 fn the_installed_plugin_runs_the_installed_program_wherever_it_is_copied() {
     let machine = Machine::new();
     let prefix = machine.path("else where");
