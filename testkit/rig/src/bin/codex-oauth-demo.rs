@@ -25,15 +25,16 @@ fn main() -> ExitCode {
     let question = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     let question = if question.trim().is_empty() { QUESTION.to_owned() } else { question };
     let rig = Rig::new();
-    println!("SIMULATED: issuer and backend are fake-openai on this machine. Nothing leaves it, and no");
-    println!("account is used. Everything else is real: shim, socket, daemon, login, HTTP and SSE.\n");
+    println!("SIMULATED: issuer and backend are fake-openai on this machine. Nothing leaves");
+    println!("it, and no account is used. Everything else is real: shim, socket, daemon,");
+    println!("login, HTTP and SSE.\n");
     let mut daemon = rig.daemon();
     said(
         "daemon",
         &format!("process {} listens at {}", daemon.pid(), rig.home.endpoint().socket().display()),
     );
     rig.sign_in();
-    said("login", "a browser login with PKCE, its link followed by the demo instead of a person\n");
+    said("login", "with PKCE; the demo follows the link as a browser does\n");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime for the MCP client");
     let asked = runtime.block_on(ask(&rig, &question));
@@ -43,7 +44,8 @@ fn main() -> ExitCode {
         && show(&rig.home, &["models"]);
     let stopped = show(&rig.home, &["daemon", "stop"]) && daemon.wait().success();
     let streamed = rig.fake.requests(Endpoint::Responses).iter().filter(|entry| entry.events > 0).count();
-    println!("\n{streamed} answers came over SSE; the daemon has ended, and its home is removed.");
+    println!("{streamed} answers came over SSE; the daemon has ended, and its home is removed.");
+    println!("next: sh install.sh, then `codex-oauth login` with an account of your own");
     if shown && stopped && streamed == 2 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -80,10 +82,19 @@ fn ask_in_shell(rig: &Rig, question: &str) -> bool {
 
 /// Runs the real command line with this terminal.
 fn show(home: &Home, arguments: &[&str]) -> bool {
-    said("$", &format!("codex-oauth {}", arguments.join(" ")));
+    let typed: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
+    said("$", &format!("codex-oauth {}", typed.join(" ")));
     let status = home.command(&binary("codex-oauth")).args(arguments).status();
     println!();
     status.is_ok_and(|status| status.success())
+}
+
+/// An argument as a person types it into a shell.
+fn quoted(argument: &str) -> String {
+    if argument.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-') {
+        return argument.to_owned();
+    }
+    format!("'{}'", argument.replace('\'', r"'\''"))
 }
 
 fn said(who: &str, what: &str) {
