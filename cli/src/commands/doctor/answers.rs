@@ -28,7 +28,9 @@ pub(super) fn models(client: &mut Client) -> Finding {
         ),
         Ok(list) => {
             let default = list.default.map_or_else(String::new, |name| format!(", by default {name}"));
-            Finding::ok(format!("{}{default}", count(list.models.len() as u64, "model")))
+            // As many as `codex-oauth models` lists.
+            let shown = list.models.iter().filter(|model| !model.hidden).count();
+            Finding::ok(format!("{}{default}", count(shown as u64, "model")))
         }
         Err(error) => Finding::error(&error),
     }
