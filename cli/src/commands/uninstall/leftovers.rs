@@ -41,13 +41,30 @@ impl Leftovers {
     /// Those that exist.
     pub(super) fn present(&self) -> Vec<Left> {
         let own = [
-            (&self.auth_file, "the login"),
             (&self.state, "state and log"),
             (&self.config, "configuration"),
             (&self.runtime.dir, "locks"),
+            (&self.auth_file, "the login"),
         ];
-        let present = own.into_iter().filter(|(path, _)| path.exists());
-        present.map(|(path, what)| (path.clone(), what)).chain(programs_that_ran()).collect()
+        let lock = codex_oauth_proto::lock::auth_lock(&self.auth_file);
+        let own = own.map(|(path, what)| (path.clone(), what));
+        let present = own.into_iter().chain([(lock, "its lock")]).filter(|(path, _)| path.exists());
+        present.chain(self.copies()).chain(programs_that_ran()).collect()
+    }
+
+    /// What the daemon keeps beside the credential file to heal it with, `.auth.json.copy`: it is the login once more.
+    fn copies(&self) -> Vec<Left> {
+        let Some(name) = self.auth_file.file_name() else { return Vec::new() };
+        let beginning = format!(".{}.", name.to_string_lossy());
+        let beside = self.auth_file.parent().and_then(|folder| folder.read_dir().ok());
+        let paths = beside.into_iter().flatten().flatten().map(|entry| entry.path());
+        let is_copy = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(&beginning) && name.ends_with(".copy")
+        };
+        let mut copies: Vec<PathBuf> = paths.filter(is_copy).collect();
+        copies.sort();
+        copies.into_iter().map(|path| (path, "the same login once more")).collect()
     }
 
     /// Removes all but what other programs keep in the credential file, which has lost our record by the logout. Gives what
@@ -187,6 +204,28 @@ mod tests {
             [state, home.join(".config/codex-oauth"), home.join(format!("{APP}-{}", UserId::default()))]
         );
         assert_eq!((left, found.present()), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_lies_beside_the_login_is_named_with_it() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let found = leftovers(&home, &home.join("codex-oauth"));
+        let folder = found.auth_file.parent().unwrap().to_owned();
+        std::fs::create_dir_all(&folder).unwrap();
+        for name in ["auth.json", "auth.lock", ".auth.json.copy", ".auth.json.work.copy", ".other.json.copy"]
+        {
+            std::fs::File::create(folder.join(name)).unwrap();
+        }
+        let named: Vec<_> =
+            found.present().into_iter().filter(|(path, _)| path.parent() == Some(&*folder)).collect();
+        let expected = [
+            ("auth.json", "the login"),
+            ("auth.lock", "its lock"),
+            (".auth.json.copy", "the same login once more"),
+            (".auth.json.work.copy", "the same login once more"),
+        ];
+        assert_eq!(named, expected.map(|(name, what)| (folder.join(name), what)));
     }
 
     #[test]
