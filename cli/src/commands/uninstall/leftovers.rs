@@ -64,7 +64,7 @@ impl Leftovers {
         };
         let mut copies: Vec<PathBuf> = paths.filter(is_copy).collect();
         copies.sort();
-        copies.into_iter().map(|path| (path, "the same login once more")).collect()
+        copies.into_iter().map(|path| (path, "its copy")).collect()
     }
 
     /// Removes all but what other programs keep in the credential file, which has lost our record by the logout. Gives what
@@ -222,8 +222,8 @@ mod tests {
         let expected = [
             ("auth.json", "the login"),
             ("auth.lock", "its lock"),
-            (".auth.json.copy", "the same login once more"),
-            (".auth.json.work.copy", "the same login once more"),
+            (".auth.json.copy", "its copy"),
+            (".auth.json.work.copy", "its copy"),
         ];
         assert_eq!(named, expected.map(|(name, what)| (folder.join(name), what)));
     }
