@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
+use codex_oauth_proto::people::words::folded;
 use codex_oauth_proto::{Surface, WireError};
 use serde::Serialize;
 
@@ -184,27 +185,6 @@ fn cut(text: &str, columns: usize) -> (String, usize) {
         taken += width;
     }
     (fitting, taken)
-}
-
-/// With line breaks instead of spaces where a line is wider. A word that is wider by itself, a link, stays whole.
-pub(crate) fn folded(text: &str, columns: usize) -> String {
-    let fold = |line: &str| {
-        let (mut folded, mut taken) = (String::new(), 0);
-        for word in line.split(' ') {
-            let width = word.chars().count();
-            if taken > 0 && taken + 1 + width > columns {
-                folded.push('\n');
-                taken = 0;
-            } else if taken > 0 {
-                folded.push(' ');
-                taken += 1;
-            }
-            folded.push_str(word);
-            taken += width;
-        }
-        folded
-    };
-    text.split('\n').map(fold).collect::<Vec<_>>().join("\n")
 }
 
 /// Without C0 and C1 control characters, but for newline and tab, when it is for a terminal.

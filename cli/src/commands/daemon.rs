@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use codex_oauth_proto::people::status::daemon_text;
-use codex_oauth_proto::people::words::folded;
+use codex_oauth_proto::people::words::labelled;
 
 /// How long `stop` waits. Running questions get 30 s to finish; the rest is for the end itself.
 const STOP_PATIENCE: Duration = Duration::from_secs(45);
@@ -199,7 +199,7 @@ fn status(context: &mut Context, json: bool) -> Result<Exit, Failure> {
 fn not_running(context: &mut Context) -> io::Result<()> {
     let ending = Endpoint::resolve(&context.env).ok().and_then(|endpoint| ending(&endpoint));
     let ending = ending.map_or_else(String::new, |holder| {
-        folded("note", &format!("one that was told to end still finishes answers{holder}")) + "\n"
+        labelled("note", &format!("one that was told to end still finishes answers{holder}")) + "\n"
     });
     context.output.out(&format!(
         "daemon     not running\n{ending}next       run `codex-oauth daemon start`, or ask something\n"

@@ -11,7 +11,7 @@ use crate::args::{Args, HelpArgs};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::folded;
+use codex_oauth_proto::people::words::folded;
 
 /// A terminal's.
 const COLUMNS: usize = 80;

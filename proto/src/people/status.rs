@@ -4,7 +4,7 @@ use crate::api::account::{
     Account, AdoptMode, LoginStatus, NamedAccount, Probe, RateLimit, RateLimitWindow, ReadResult,
 };
 use crate::api::daemon::StatusResult;
-use crate::people::words::{capitalized, count, folded, span, until};
+use crate::people::words::{capitalized, count, labelled, span, until};
 use crate::people::{limits, login};
 use crate::{BUILD, NextStep, Surface};
 
@@ -18,7 +18,7 @@ pub fn render(
 ) -> String {
     // A terminal would break a sentence within a word; who reads it elsewhere breaks lines better.
     let note = |label: &str, text: &str| match surface {
-        Surface::Shell => folded(label, text),
+        Surface::Shell => labelled(label, text),
         Surface::ClaudeCode => row(label, text),
     };
     let mut page = vec![login_line(account, now)];

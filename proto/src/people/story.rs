@@ -183,7 +183,7 @@ fn most(trace: &Trace) -> Option<String> {
 }
 
 fn line(story: &mut String, label: &str, text: &str) {
-    writeln!(story, "{}", words::folded(label, text)).unwrap_or_default();
+    writeln!(story, "{}", words::labelled(label, text)).unwrap_or_default();
 }
 
 /// `240 ms`, `1.2 s`, `3 min 20 s`.

@@ -14,23 +14,31 @@ pub const COLUMNS: usize = 80;
 /// Columns before the text of a row.
 const INDENT: usize = 11;
 
-/// `label` in its columns, then `text`, broken between words where it is too long for a terminal. Without a line's end.
-pub fn folded(label: &str, text: &str) -> String {
-    let mut row = format!("{label:<width$} ", width = INDENT - 1);
-    let mut column = row.chars().count();
-    for (at, word) in text.split(' ').enumerate() {
-        let length = word.chars().count();
-        if at > 0 && column + 1 + length > COLUMNS {
-            row = format!("{row}\n{:INDENT$}", "");
-            column = INDENT;
-        } else if at > 0 {
-            row.push(' ');
-            column += 1;
+/// `label` in its columns, then `text`, folded where it is too long for a terminal. Without a line's end.
+pub fn labelled(label: &str, text: &str) -> String {
+    let text = folded(text, COLUMNS - INDENT).replace('\n', &format!("\n{:INDENT$}", ""));
+    format!("{label:<width$} {text}", width = INDENT - 1)
+}
+
+/// With line breaks instead of spaces where a line is wider. A word that is wider by itself, a link, stays whole.
+pub fn folded(text: &str, columns: usize) -> String {
+    let fold = |line: &str| {
+        let (mut folded, mut taken) = (String::new(), 0);
+        for word in line.split(' ') {
+            let width = word.chars().count();
+            if taken > 0 && taken + 1 + width > columns {
+                folded.push('\n');
+                taken = 0;
+            } else if taken > 0 {
+                folded.push(' ');
+                taken += 1;
+            }
+            folded.push_str(word);
+            taken += width;
         }
-        row.push_str(word);
-        column += length;
-    }
-    row
+        folded
+    };
+    text.split('\n').map(fold).collect::<Vec<_>>().join("\n")
 }
 
 /// `42 s`, `12 min`, `2 h 10 min`, `3 d 4 h`.

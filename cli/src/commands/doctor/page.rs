@@ -1,7 +1,7 @@
 //! The report for a terminal: a line a check, the bad ones last with their remedies, then the one next step; 80 columns.
 
 use super::report::{Check, Report, Status};
-use crate::output::folded;
+use codex_oauth_proto::people::words::folded;
 
 /// A terminal's.
 const COLUMNS: usize = 80;

@@ -1,7 +1,7 @@
 //! A page of the documentation as plain text: what our pages use of Markdown, and no more. Prose is folded to the terminal;
 //! commands and their outputs stay as they are.
 
-use crate::output::folded;
+use codex_oauth_proto::people::words::folded;
 
 /// Before the lines of a block of code.
 const INDENT: &str = "    ";
