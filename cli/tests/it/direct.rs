@@ -102,7 +102,7 @@ fn the_bug_report_says_what_is_in_it_and_holds_no_prompt_no_token_and_no_address
     ran(&rig, &["query", CANARY]);
     // The daemon of a test has its log elsewhere; a line that some build should never have written is redacted too.
     let secrets = rig.fake.secrets_seen();
-    let lines = format!("{}\nsigned in as ada@example.com\n{}\n", daemon.log(), secrets.join("\n"));
+    let lines = format!("{}\nsigned in as ada@example.com\n{}\n", rig.log(&daemon), secrets.join("\n"));
     std::io::Write::write_all(&mut std::fs::File::create(&log).unwrap(), lines.as_bytes()).unwrap();
     let report = rig.home.path().join("report.tar");
     let output = report.display().to_string();

@@ -121,7 +121,7 @@ fn attempt(input: &[u8], try_one: &mut impl FnMut(&[u8])) {
 
 /// Whether the daemon is whole: no task of its own has panicked, and it serves.
 fn assert_whole(rig: &Rig, daemon: &Daemon) {
-    let log = daemon.log();
+    let log = rig.log(daemon);
     let panicked = log.lines().find(|line| line.contains("panicked"));
     assert!(panicked.is_none(), "{panicked:?}");
     let mut lines = Lines::open(&rig.home, Role::Api);

@@ -106,7 +106,7 @@ fn a_login_and_an_answer_come_through_a_proxy_that_wants_a_password_which_nothin
     }
     let settings = rig.api().call_raw("config/read", serde_json::json!({})).unwrap().to_string();
     assert!(settings.contains(&proxy.url()) && !settings.contains("FAKE_secret"), "{settings}");
-    assert!(!daemon.log().contains("FAKE_secret"));
+    assert!(!rig.log(&daemon).contains("FAKE_secret"));
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn each_failure_on_the_way_says_what_it_is_and_whose_choice_in_an_error_and_in_t
         let probed = backend.error.as_ref().unwrap_or_else(|| panic!("{name}: {backend:?}"));
         assert!(probed.message.contains(told), "{name}: {}", probed.message);
         assert_eq!(steps(&backend).last(), Some(&failed_at), "{name}: {backend:?}");
-        assert!(!daemon.log().contains("WRONG"), "{name}");
+        assert!(!rig.log(&daemon).contains("WRONG"), "{name}");
         daemon.kill();
     }
 }

@@ -96,7 +96,7 @@ fn everything_that_can_be_done(rig: Rig, filter: &str) -> String {
         let state = files_but(&rig.home.auth_file(), &rig.home.path().join("state"));
         state.contains("SQLite format 3") && state.contains(PROMPT)
     });
-    let (log, files) = (daemon.log(), files_but(&rig.home.auth_file(), rig.home.path()));
+    let (log, files) = (rig.log(&daemon), files_but(&rig.home.auth_file(), rig.home.path()));
     let places = [
         ("log", &log),
         ("processes", &processes),

@@ -62,7 +62,7 @@ impl Daemon {
         self.child.id()
     }
 
-    /// Everything it has logged.
+    /// Everything it has written to its log: [`crate::Rig::log`] waits for the last lines too.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

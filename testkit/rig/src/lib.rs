@@ -18,7 +18,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use codex_oauth_proto::Client;
-use codex_oauth_proto::api::account;
+use codex_oauth_proto::api::daemon::LogFlush;
+use codex_oauth_proto::api::{Empty, account};
 use fake_openai::{Config, FakeOpenAi};
 
 pub use daemon::Daemon;
@@ -162,6 +163,13 @@ impl Rig {
         assert_eq!(page.status, 200, "{}", page.body);
         let completed = login_end(&mut client);
         assert_eq!(completed["success"], true, "{completed}");
+    }
+
+    /// Everything that its daemon has logged by now: lines wait a little to share a write.
+    pub fn log(&self, daemon: &Daemon) -> String {
+        let flushed = self.api().call::<LogFlush>(&Empty {}).expect("a daemon that serves");
+        assert!(flushed.written, "the log takes nothing");
+        daemon.log()
     }
 
     /// A session of role `api` with the running daemon.
