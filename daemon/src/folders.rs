@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use interprocess::local_socket::PeerCreds;
-use interprocess::local_socket::tokio::Stream;
-use interprocess::local_socket::traits::StreamCommon as _;
+use crate::stream::Stream;
 
 /// Account names by absolute folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,13 +18,11 @@ impl Folders {
     }
 
     /// The account of the folder that the client's process is in. Looks only when some folder has one.
-    #[cfg_attr(windows, expect(clippy::useless_conversion, reason = "a process id has a sign on Unix alone"))]
     pub(crate) fn account_of(&self, stream: &Stream) -> Option<String> {
         if self.0.is_empty() {
             return None;
         }
-        let pid = stream.peer_creds().ok().as_ref().and_then(PeerCreds::pid)?;
-        self.account_at(&folder_of(pid.try_into().ok()?)?)
+        self.account_at(&folder_of(stream.peer_process()?)?)
     }
 
     /// The account of the nearest of its folders.

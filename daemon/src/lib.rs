@@ -51,6 +51,8 @@ mod signals;
 pub mod sleep;
 pub mod startup;
 mod state;
+#[cfg_attr(windows, path = "windows/stream.rs")]
+mod stream;
 pub mod task;
 pub mod upstream;
 #[cfg(windows)]

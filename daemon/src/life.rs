@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use codex_oauth_proto::lock::FileLock;
-use interprocess::local_socket::tokio::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
@@ -17,6 +16,7 @@ use crate::instance::Instance;
 use crate::listen::Bound;
 use crate::server::Server;
 use crate::shutdown::Phase;
+use crate::stream::Stream;
 use crate::{session, task};
 
 /// How long sessions may take to write their last lines. The kernel takes a line at once from whoever still reads.

@@ -2,23 +2,18 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem::MaybeUninit;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use codex_oauth_proto::MAX_LINE_BYTES;
 use codex_oauth_proto::line::{Line, LineBuffer};
-use interprocess::local_socket::tokio::Stream;
-use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::listen;
+use crate::stream::Stream;
 
 /// One read. Most lines of clients are shorter; a prompt of megabytes takes some hundred.
-const READ_BYTES: usize = 16 * 1024;
+pub(crate) const READ_BYTES: usize = 16 * 1024;
 
 /// How often a session whose input has ended is looked at, while answers for it are under way.
 const LOOK_FOR_PEER: Duration = Duration::from_millis(250);
@@ -59,19 +54,10 @@ impl LineReader {
                 Some(Line::TooLong { .. }) => return Read::TooLong,
                 None => {}
             }
-            if !matches!(poll_fn(|context| self.fill(context)).await, Ok(1..)) {
+            if !matches!(poll_fn(|context| self.stream.poll_fill(context, &mut self.buffer)).await, Ok(1..)) {
                 return Read::End { half_line: self.buffer.has_partial() };
             }
         }
-    }
-
-    /// Reads once, by way of the stack: an idle session holds no buffer.
-    fn fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
-        let mut read = ReadBuf::uninit(&mut bytes);
-        let filled = ready!(Pin::new(&mut &*self.stream).poll_read(context, &mut read));
-        self.buffer.push(read.filled());
-        Poll::Ready(filled.map(|()| read.filled().len()))
     }
 }
 
@@ -115,7 +101,7 @@ impl LineWriter {
     /// As [`Self::write_with_others`]; after this the peer gets the line also if this process dies.
     pub(crate) async fn write_for_good(&self, line: Vec<u8>) -> io::Result<()> {
         self.write_with_others(line).await?;
-        tokio::time::timeout(self.stall, listen::settle(&self.stream)).await?
+        tokio::time::timeout(self.stall, self.stream.settle()).await?
     }
 
     /// Leaves one line to the next write, or to [`Self::flush`].
@@ -160,12 +146,11 @@ impl LineWriter {
         if self.dead.is_cancelled() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let mut stream = &*self.stream;
         while !rest.is_empty() {
             let written = tokio::select! {
                 biased;
                 () = self.dead.cancelled() => return Err(io::ErrorKind::BrokenPipe.into()),
-                written = tokio::time::timeout(self.stall, stream.write(rest)) => written,
+                written = tokio::time::timeout(self.stall, self.stream.write(rest)) => written,
             };
             match written {
                 Ok(Ok(0)) | Err(_) => return Err(io::ErrorKind::TimedOut.into()),
@@ -178,7 +163,7 @@ impl LineWriter {
 
     /// Whether the peer itself has closed the connection, for certain: a pipe of Windows does not tell.
     pub(crate) fn is_peer_gone(&self) -> bool {
-        cfg!(unix) && listen::hung_up(&self.stream)
+        cfg!(unix) && self.stream.hung_up()
     }
 
     /// Returns when the peer has closed both of its sides. A peer that has closed only its sending side still reads.
@@ -188,7 +173,7 @@ impl LineWriter {
         let mut tick = tokio::time::interval(LOOK_FOR_PEER);
         loop {
             tick.tick().await;
-            if listen::hung_up(&self.stream) {
+            if self.stream.hung_up() {
                 return;
             }
         }
@@ -208,7 +193,7 @@ mod tests {
     fn writer(kind: SocketType) -> (Arc<LineWriter>, UnixStream) {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (ours, peer) = socketpair(AddressFamily::UNIX, kind, flags, None).unwrap();
-        let stream = Arc::new(Stream::UdSocket(ours.try_into().unwrap()));
+        let stream = Arc::new(std::os::unix::net::UnixStream::from(ours).try_into().unwrap());
         let writer = LineWriter::new(stream, Duration::from_secs(10), CancellationToken::new());
         (Arc::new(writer), UnixStream::from_std(peer.into()).unwrap())
     }

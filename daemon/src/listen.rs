@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use codex_oauth_proto::local::{self, UserId};
-use interprocess::local_socket::tokio::{Listener, Stream};
-use interprocess::local_socket::traits::StreamCommon as _;
+use interprocess::local_socket::tokio::{self as local_socket, Listener};
 use interprocess::local_socket::traits::tokio::Listener as _;
-use interprocess::local_socket::{GenericFilePath, ListenerOptions, PeerCreds, ToFsName as _};
-use rustix::event::{PollFd, PollFlags, poll};
+use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName as _};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use rustix::net::{Shutdown, SocketAddrUnix};
+use tokio::net::UnixStream;
 
 use crate::instance::Instance;
+use crate::stream::Stream;
 
 /// First and longest pause after a failed accept: out of descriptors or memory passes, and is no reason to end.
 const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -103,7 +103,7 @@ impl Bound {
     pub(crate) async fn accept(&self) -> Stream {
         let (mut pause, longest) = ACCEPT_BACKOFF;
         loop {
-            match self.listener.accept().await {
+            match self.next().await {
                 Ok(stream) => return stream,
                 Err(error) => {
                     tracing::warn!(%error, ?pause, "could not accept a connection");
@@ -112,6 +112,11 @@ impl Bound {
                 }
             }
         }
+    }
+
+    async fn next(&self) -> io::Result<Stream> {
+        let local_socket::Stream::UdSocket(stream) = self.listener.accept().await?;
+        UnixStream::from(stream).into_std()?.try_into()
     }
 
     /// Returns when a look each `period` finds the path gone or somebody else's: nobody new finds this daemon then. What is
@@ -184,7 +189,7 @@ fn waiting(listener: Listener) -> io::Result<Vec<Stream>> {
         match listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(true)?;
-                waiting.push(Stream::UdSocket(OwnedFd::from(stream).try_into()?));
+                waiting.push(stream.try_into()?);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Nobody; a listener that was shut down says so in words of its own.
@@ -203,29 +208,6 @@ fn touch(path: &Path) -> io::Result<()> {
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     let times = Timestamps { last_access: now, last_modification: now };
     Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-/// The user at the other end at the time of the connect, as the kernel says.
-pub(crate) fn peer_user(stream: &Stream) -> Option<UserId> {
-    stream.peer_creds().ok().as_ref().and_then(PeerCreds::euid)
-}
-
-/// Whether a peer whose input has ended reads no more either.
-pub(crate) fn hung_up(stream: &Stream) -> bool {
-    let Stream::UdSocket(stream) = stream;
-    let mut fds = [PollFd::new(stream, PollFlags::empty())];
-    let found = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-    found.is_ok_and(|ready| ready > 0) && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
-}
-
-/// What was written is the kernel's to deliver, also after the end of this process.
-#[expect(clippy::unused_async, reason = "on Windows it waits")]
-pub(crate) async fn deliver(_: &Stream) {}
-
-/// So is what is written, at once.
-#[expect(clippy::unused_async, reason = "on Windows it waits")]
-pub(crate) async fn settle(_: &Stream) -> io::Result<()> {
-    Ok(())
 }
 
 /// Whether a connect finds a listener. One that is too busy to answer is one.

@@ -8,7 +8,6 @@ use codex_oauth_proto::hello::{
     ClientOpening, HandOver, Hello, Refusal, Role, SESSION_ENV, ServerOpening, Welcome,
 };
 use codex_oauth_proto::{ErrorCode, MAX_LINE_BYTES, NextStep, Retry, WireError, version};
-use interprocess::local_socket::tokio::Stream;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -17,7 +16,8 @@ use crate::debug::{Hear, Listener, Tag};
 use crate::line_io::{LineReader, LineWriter, Read};
 use crate::server::Server;
 use crate::shutdown::Phase;
-use crate::{api, listen, mcp, network, task};
+use crate::stream::Stream;
+use crate::{api, mcp, network, task};
 
 /// Bytes that may wait for a client before further debug lines are dropped. Hundreds of lines: a client that reads never
 /// lets so many wait, unless an answer of megabytes is on its way.
@@ -96,7 +96,7 @@ async fn write_debug_lines(session: Arc<Session>) {
 /// Whether the kernel says that the peer is our own user. Nothing is read or written before this: a stranger learns
 /// nothing, not even a version.
 pub(crate) fn is_ours(server: &Server, stream: &Stream) -> bool {
-    let uid = listen::peer_user(stream);
+    let uid = stream.peer_user();
     if uid == Some(server.uid) {
         return true;
     }
@@ -109,7 +109,7 @@ pub(crate) fn is_ours(server: &Server, stream: &Stream) -> bool {
 pub(crate) async fn serve(server: Arc<Server>, stream: Stream, opening_place: Option<OwnedSemaphorePermit>) {
     let stream = Arc::new(stream);
     converse(server, Arc::clone(&stream), opening_place).await;
-    listen::deliver(&stream).await;
+    stream.deliver().await;
 }
 
 async fn converse(server: Arc<Server>, stream: Arc<Stream>, opening_place: Option<OwnedSemaphorePermit>) {

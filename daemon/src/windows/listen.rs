@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use codex_oauth_proto::local::{self, UserId};
-use interprocess::local_socket::tokio::{Listener, Stream};
-use interprocess::local_socket::traits::StreamCommon as _;
+use interprocess::local_socket::tokio::Listener;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName as _};
 use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
@@ -23,13 +22,11 @@ use windows_sys::Win32::Foundation::ERROR_ACCESS_DENIED;
 
 use crate::activation::Passed;
 use crate::instance::Instance;
+use crate::stream::Stream;
 use crate::windows::sys;
 
 /// First and longest pause after a failed accept: out of memory passes, and is no reason to end.
 const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
-
-/// How long the last lines of a session may take to be read. What the client has not read when our end closes is lost.
-const DELIVERY: Duration = Duration::from_secs(2);
 
 /// A pipe.
 #[derive(Debug)]
@@ -100,7 +97,7 @@ impl Bound {
         let (mut pause, longest) = ACCEPT_BACKOFF;
         loop {
             match self.listener.accept().await {
-                Ok(stream) => return stream,
+                Ok(stream) => return stream.into(),
                 Err(error) => {
                     tracing::warn!(%error, ?pause, "could not accept a connection");
                     tokio::time::sleep(pause).await;
@@ -142,34 +139,6 @@ fn join(path: &Path, uid: UserId, security: SecurityDescriptor) -> Result<Listen
 
 fn is_denied(error: &io::Error) -> bool {
     error.raw_os_error() == Some(ERROR_ACCESS_DENIED.cast_signed())
-}
-
-/// The user of the process at the other end. The pipe's descriptor has let nobody else in; this is the second line, and a
-/// process that has gone meanwhile is nobody's.
-pub(crate) fn peer_user(stream: &Stream) -> Option<UserId> {
-    let pid = stream.peer_creds().ok()?.pid()?;
-    local::process_user(Some(pid)).ok()
-}
-
-/// Whether a peer whose input has ended reads no more either: a pipe has no halves.
-pub(crate) const fn hung_up(_: &Stream) -> bool {
-    true
-}
-
-/// Waits until the peer has read what was written, or has gone.
-pub(crate) async fn deliver(stream: &Stream) {
-    // A peer that does not read loses the rest.
-    let _unread = tokio::time::timeout(DELIVERY, settle(stream)).await;
-}
-
-/// Waits until the peer has read what was written. The runtime writes behind our back, and what lies in a pipe may end with our
-/// end of it.
-///
-/// # Errors
-/// When the peer has gone.
-pub(crate) async fn settle(stream: &Stream) -> io::Result<()> {
-    let Stream::NamedPipe(pipe) = stream;
-    pipe.inner().flush().await
 }
 
 #[cfg(test)]
