@@ -37,12 +37,12 @@ mod socket_tests;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use reqwest::header::HeaderMap;
-use tokio::sync::mpsc;
 
 use crate::grant::Grant;
 use crate::limits::Limits;
@@ -75,8 +75,13 @@ pub struct Upstream {
     inner: Arc<Inner>,
 }
 
-/// What a turn reports while it runs. The channel is the caller's and bounded: a slow reader slows the stream down instead of
-/// filling memory. A closed one does not end the turn.
+/// Who hears of a turn while it runs.
+pub trait OnEvent: Send {
+    /// Takes what happened. The stream is read on when it has: a slow listener slows it down instead of filling memory.
+    fn on_event(&mut self, event: UpstreamEvent) -> impl Future<Output = ()> + Send;
+}
+
+/// What a turn reports while it runs.
 #[derive(Clone, PartialEq, Eq)]
 pub enum UpstreamEvent {
     /// A response head arrived; one per attempt.
@@ -177,9 +182,9 @@ impl Upstream {
         &self,
         grant: &Grant,
         request: &ResponsesRequest,
-        events: &mpsc::Sender<UpstreamEvent>,
+        listener: &mut impl OnEvent,
     ) -> Result<Completed, UpstreamError> {
-        turn::respond(&self.inner, grant, request, events).await
+        turn::respond(&self.inner, grant, request, listener).await
     }
 
     /// The account's route, from memory if this grant has asked before. [`Upstream::respond`] does this itself.

@@ -70,6 +70,12 @@ fn request() -> ResponsesRequest {
     }
 }
 
+impl OnEvent for mpsc::Sender<UpstreamEvent> {
+    async fn on_event(&mut self, event: UpstreamEvent) {
+        let _nobody_listens = self.send(event).await;
+    }
+}
+
 /// Runs a turn and returns its events with its outcome.
 async fn respond(upstream: &Upstream) -> (Result<Completed, UpstreamError>, Vec<UpstreamEvent>) {
     respond_as(upstream, &grant()).await
@@ -79,7 +85,7 @@ async fn respond_as(
     upstream: &Upstream,
     grant: &Grant,
 ) -> (Result<Completed, UpstreamError>, Vec<UpstreamEvent>) {
-    let (sender, mut receiver) = mpsc::channel(1);
+    let (mut sender, mut receiver) = mpsc::channel(1);
     let request = request();
     let collect = async {
         let mut events = Vec::new();
@@ -88,6 +94,6 @@ async fn respond_as(
         }
         events
     };
-    let run = async move { upstream.respond(grant, &request, &sender).await };
+    let run = async move { upstream.respond(grant, &request, &mut sender).await };
     tokio::join!(run, collect)
 }

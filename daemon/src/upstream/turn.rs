@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt as _;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer::{Answer, End, Fed};
@@ -19,7 +18,7 @@ use super::error::{ErrorKind, Facts, Retry, UpstreamError, sample};
 use super::rate_limits::{self, RateLimit};
 use super::request::{self, Form, ResponsesRequest};
 use super::routing::Routing;
-use super::{Completed, Inner, UpstreamEvent};
+use super::{Completed, Inner, OnEvent, UpstreamEvent};
 use crate::debug::{self, Tag};
 use crate::grant::Grant;
 use crate::limits::Limits;
@@ -37,15 +36,15 @@ static SESSION_ID: HeaderName = HeaderName::from_static("session-id");
 /// Sticky routing within a turn (WIRE §7.1).
 const TURN_STATE: &str = "x-codex-turn-state";
 
-pub(super) async fn respond(
+pub(super) async fn respond<L: OnEvent>(
     inner: &Inner,
     grant: &Grant,
     request: &ResponsesRequest,
-    events: &mpsc::Sender<UpstreamEvent>,
+    listener: &mut L,
 ) -> Result<Completed, UpstreamError> {
     inner.refuse_known_limit(grant, &request.model).await?;
     let (routing, note) = inner.routes.for_turn(&inner.backend, grant).await;
-    let mut turn = Turn { inner, grant, request, events, routing, sticky: None };
+    let mut turn = Turn { inner, grant, request, listener, routing, sticky: None };
     let mut attempts = 0;
     let mut retries = 0;
     let mut instructions_sent = inner.needs_instructions(&request.model);
@@ -73,25 +72,28 @@ pub(super) async fn respond(
         retries += 1;
         debug::tell(Tag::Codex, || format!("Retry {retries} in {}", debug::ms(after)));
         let of = inner.backend.limits.turn_retries;
-        turn.tell(UpstreamEvent::Retrying { attempt: retries, of, after, kind: error.kind }).await;
+        turn.listener
+            .on_event(UpstreamEvent::Retrying { attempt: retries, of, after, kind: error.kind })
+            .await;
         sleep(after).await;
     }
 }
 
-struct Turn<'a> {
+struct Turn<'a, L> {
     inner: &'a Inner,
     grant: &'a Grant,
     request: &'a ResponsesRequest,
-    events: &'a mpsc::Sender<UpstreamEvent>,
+    listener: &'a mut L,
     routing: Routing,
     /// [`TURN_STATE`] of the turn's first response, repeated by its retries.
     sticky: Option<HeaderValue>,
 }
 
-impl Turn<'_> {
+impl<L: OnEvent> Turn<'_, L> {
     async fn attempt(&mut self, needs_instructions: bool) -> Result<Completed, UpstreamError> {
         let started = Instant::now();
-        let Backend { clocks, connects, .. } = &self.inner.backend;
+        let inner = self.inner;
+        let Backend { clocks, connects, .. } = &inner.backend;
         let connected = connects.count();
         let sent = Silence::since(clocks.read());
         let mut response =
@@ -103,13 +105,13 @@ impl Turn<'_> {
         }
         let status = response.status();
         let request_id = classify::request_id(headers);
-        self.tell(UpstreamEvent::Headers {
+        let head = UpstreamEvent::Headers {
             status: status.as_u16(),
             request_id: request_id.clone(),
             took: started.elapsed(),
             connect: connects.since(connected),
-        })
-        .await;
+        };
+        self.listener.on_event(head).await;
         if !status.is_success() {
             return Err(Box::pin(self.inner.backend.http_error(response)).await);
         }
@@ -179,8 +181,9 @@ impl Turn<'_> {
         backend.send(request, backend.limits.connect + backend.limits.response_head).await
     }
 
-    async fn read(&self, response: &mut Response, answer: &mut Answer) -> Result<(), UpstreamError> {
-        let Backend { limits, clocks, .. } = &self.inner.backend;
+    async fn read(&mut self, response: &mut Response, answer: &mut Answer) -> Result<(), UpstreamError> {
+        let inner = self.inner;
+        let Backend { limits, clocks, .. } = &inner.backend;
         let idle = limits.stream_idle;
         let mut deadline = Instant::now() + idle;
         let mut silence = Silence::since(clocks.read());
@@ -223,17 +226,17 @@ impl Turn<'_> {
         }
     }
 
-    async fn pass_on(&self, fed: Fed) -> Option<End> {
+    async fn pass_on(&mut self, fed: Fed) -> Option<End> {
         let news = fed.rate_limits.into_iter().map(RateLimit::from);
         self.inner.rate_limits.update(&self.grant.account_id, news);
         if let Some(etag) = fed.models_etag {
             self.inner.catalogue.note_etag(&self.grant.account_id, &etag);
         }
         if fed.reasoning {
-            self.tell(UpstreamEvent::Reasoning).await;
+            self.listener.on_event(UpstreamEvent::Reasoning).await;
         }
         if !fed.text.is_empty() {
-            self.tell(UpstreamEvent::TextDelta { text: fed.text }).await;
+            self.listener.on_event(UpstreamEvent::TextDelta { text: fed.text }).await;
         }
         fed.end
     }
@@ -243,11 +246,6 @@ impl Turn<'_> {
         if let Some(etag) = headers.get("x-models-etag").and_then(|etag| etag.to_str().ok()) {
             self.inner.catalogue.note_etag(&self.grant.account_id, etag);
         }
-    }
-
-    async fn tell(&self, event: UpstreamEvent) {
-        // A receiver that is gone has detached: the turn goes on and its answer is kept.
-        let _detached = self.events.send(event).await;
     }
 }
 

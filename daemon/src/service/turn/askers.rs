@@ -10,7 +10,7 @@ use super::{Outcome, TurnEvent};
 
 /// Events between a turn and its asker. One event is all text of one network read, so this holds a few hundred KiB at
 /// most; a slower asker slows the stream down.
-pub(super) const EVENTS: usize = 16;
+const EVENTS: usize = 16;
 
 /// Listeners of one turn. A client that loses its connection again and again is forgotten each time it does.
 const MOST: usize = 16;

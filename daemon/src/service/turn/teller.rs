@@ -19,12 +19,9 @@ impl Teller {
         self.askers.tell(TurnEvent::Progress { message: message.into(), elapsed_ms }).await;
     }
 
-    pub(super) async fn pass_on(&self, event: UpstreamEvent, partial: &mut String) {
+    pub(super) async fn pass_on(&self, event: UpstreamEvent) {
         match event {
-            UpstreamEvent::TextDelta { text } => {
-                partial.push_str(&text);
-                self.askers.tell(TurnEvent::Delta(text)).await;
-            }
+            UpstreamEvent::TextDelta { text } => self.askers.tell(TurnEvent::Delta(text)).await,
             UpstreamEvent::Retrying { attempt, of, after, kind } => {
                 self.tell(format!("retry {attempt}/{of} in {}: {kind}", words::duration(after))).await;
             }
@@ -33,12 +30,13 @@ impl Teller {
         }
     }
 
-    pub(super) async fn still(&self, partial: &str) {
-        let message = if partial.is_empty() {
+    /// The turn goes on; `written` bytes of the answer have come.
+    pub(super) async fn still(&self, written: usize) {
+        let message = if written == 0 {
             format!("thinking {}", words::duration(self.began.elapsed()))
         } else {
             // The backend counts tokens only at the end; four bytes each is what text comes to.
-            format!("writing {} tok", words::thousands(partial.len() as u64 / 4))
+            format!("writing {} tok", words::thousands(written as u64 / 4))
         };
         self.tell(message).await;
     }

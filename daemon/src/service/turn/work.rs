@@ -1,11 +1,11 @@
 //! What a turn does, from the token to its end.
 
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::askers::{Askers, EVENTS};
+use super::askers::Askers;
 use super::teller::Teller;
 use super::tracer::Tracer;
 use super::{Outcome, PROGRESS_EVERY, Question, Running, Usage, millis};
@@ -16,7 +16,9 @@ use crate::kill_point;
 use crate::service::models::Choice;
 use crate::service::{Inner, interrupted, summary};
 use crate::shutdown::Phase;
-use crate::upstream::{self, ErrorKind, InputMessage, ResponsesRequest, Role, UpstreamError};
+use crate::upstream::{
+    self, ErrorKind, InputMessage, OnEvent, ResponsesRequest, Role, UpstreamError, UpstreamEvent,
+};
 
 /// A login that takes longer than this to hand out a token is being renewed; shorter is not worth a word.
 const NOTICEABLE: Duration = Duration::from_millis(50);
@@ -37,7 +39,7 @@ pub(super) async fn work(
 ) {
     let began = tracer.accepted();
     let teller = Teller { askers, began };
-    let mut course = Course { sent: false, partial: String::new(), served: Served::default(), tracer };
+    let mut course = Course { sent: false, partial: Mutex::default(), served: Served::default(), tracer };
     course.tracer.begins();
     // In a box: `select!` moves it.
     let asking = Box::pin(ask(&running, &question, &teller, &mut course));
@@ -46,6 +48,7 @@ pub(super) async fn work(
         result = asking => Some(result),
     };
     let Course { sent, partial, served, mut tracer } = course;
+    let partial = partial.into_inner();
     let mut outcome = match result {
         Some(Ok(outcome)) => outcome,
         Some(Err(error)) => Outcome { error: Some(error), answer: given(partial), ..Outcome::default() },
@@ -107,7 +110,7 @@ struct Course {
     /// Something may have gone upstream.
     sent: bool,
     /// What had come of the answer.
-    partial: String,
+    partial: Mutex<String>,
     served: Served,
     tracer: Tracer,
 }
@@ -217,30 +220,26 @@ async fn attempt(
         let sizes = format!("prompt {} bytes, instructions {instructions} bytes", question.prompt.len());
         format!("  turn {}, model {model}, {sizes}", running.id)
     });
-    let (sender, mut events) = mpsc::channel(EVENTS);
-    let mut answering = std::pin::pin!(inner.upstream.respond(grant, &request, &sender));
-    let mut tick = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let completed = loop {
-        tokio::select! {
-            biased;
-            Some(event) = events.recv() => {
-                tracer.hears(&event);
-                teller.pass_on(event, partial).await;
+    let completed = {
+        let mut hearing = Hearing { tracer, teller, partial };
+        let mut answering = std::pin::pin!(inner.upstream.respond(grant, &request, &mut hearing));
+        let mut tick = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                completed = &mut answering => break completed,
+                _ = tick.tick() => {
+                    let written = partial.lock().len();
+                    teller.still(written).await;
+                }
             }
-            completed = &mut answering => break completed,
-            _ = tick.tick() => teller.still(partial).await,
         }
     };
-    // What was read before the end and not yet passed on.
-    while let Ok(event) = events.try_recv() {
-        tracer.hears(&event);
-        teller.pass_on(event, partial).await;
-    }
     let completed = completed.map_err(|mut error| {
         tracer.fails(&error, true);
         if let Some(text) = error.partial_text.take() {
-            *partial = text.into();
+            *partial.lock() = text.into();
         }
         Failure::from(error)
     })?;
@@ -259,6 +258,23 @@ async fn attempt(
         request_id: completed.request_id,
         ..Outcome::default()
     })
+}
+
+/// Takes note of what a turn reports, and passes it on.
+struct Hearing<'a> {
+    tracer: &'a mut Tracer,
+    teller: &'a Teller,
+    partial: &'a Mutex<String>,
+}
+
+impl OnEvent for Hearing<'_> {
+    async fn on_event(&mut self, event: UpstreamEvent) {
+        self.tracer.hears(&event);
+        if let UpstreamEvent::TextDelta { text } = &event {
+            self.partial.lock().push_str(text);
+        }
+        self.teller.pass_on(event).await;
+    }
 }
 
 async fn fetch_grant(account: &Account, teller: &Teller) -> Result<Grant, WireError> {

@@ -67,10 +67,10 @@ async fn a_silent_stream_is_idle_and_closed() {
 async fn dropping_the_turn_closes_its_connection() {
     let mut server = Server::of_turns(|_, _| vec![stream_head(&[]), chunk(CREATED), Step::Hold]).await;
     let upstream = upstream(&server);
-    let (sender, mut receiver) = mpsc::channel(1);
+    let (mut sender, mut receiver) = mpsc::channel(1);
     let (grant, request) = (grant(), request());
     tokio::select! {
-        outcome = upstream.respond(&grant, &request, &sender) => panic!("{outcome:?}"),
+        outcome = upstream.respond(&grant, &request, &mut sender) => panic!("{outcome:?}"),
         head = receiver.recv() => assert!(matches!(head, Some(UpstreamEvent::Headers { .. }))),
     }
     server.closed.recv().await.expect("the connection is closed");
@@ -79,9 +79,9 @@ async fn dropping_the_turn_closes_its_connection() {
 #[tokio::test]
 async fn a_turn_that_nobody_listens_to_goes_on() {
     let server = Server::of_turns(|_, _| good("kept")).await;
-    let (sender, receiver) = mpsc::channel(1);
+    let (mut sender, receiver) = mpsc::channel(1);
     drop(receiver);
-    let completed = upstream(&server).respond(&grant(), &request(), &sender).await.expect("an answer");
+    let completed = upstream(&server).respond(&grant(), &request(), &mut sender).await.expect("an answer");
     assert_eq!(completed.text, "kept");
 }
 
@@ -127,12 +127,12 @@ async fn a_stream_that_is_silent_after_a_sleep_is_lost_and_keeps_its_text() {
     let upstream =
         Upstream::with_clocks(config(server.url()), limits, clocks).expect("a usable configuration");
     let (grant, request) = (grant(), request());
-    let (sender, mut events) = mpsc::channel(8);
+    let (mut sender, mut events) = mpsc::channel(8);
     let sleeping = async {
         while !matches!(events.recv().await, Some(UpstreamEvent::TextDelta { .. })) {}
         slept.store(7_200, Ordering::Relaxed);
     };
-    let (outcome, ()) = tokio::join!(upstream.respond(&grant, &request, &sender), sleeping);
+    let (outcome, ()) = tokio::join!(upstream.respond(&grant, &request, &mut sender), sleeping);
     let error = outcome.expect_err("silence");
     let ErrorKind::LostInSleep { slept } = error.kind else { panic!("{error:?}") };
     assert!(slept.as_secs().abs_diff(7_200) < 60, "{slept:?}");
