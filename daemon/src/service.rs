@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{Accounts, KeepFresh};
@@ -32,7 +32,7 @@ pub(crate) use account::Probing;
 pub(crate) use ledger::{ASKED_BEFORE, Abandoned};
 pub(crate) use probe::Ways;
 pub(crate) use summary::clock;
-pub(crate) use turn::{Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent, millis};
+pub(crate) use turn::{Names, Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent, millis};
 
 /// The service; every clone is the same one.
 #[derive(Clone, Debug)]
@@ -50,12 +50,13 @@ struct Inner {
     /// Turns. They outlive the session that asked for them.
     tracker: TaskTracker,
     state: State,
+    names: Names,
     /// Running turns by their id.
     running: Mutex<HashMap<String, RunningTurn>>,
     /// Turns whose client stopped waiting, oldest first.
     abandoned: Mutex<VecDeque<Abandoned>>,
-    /// How many turns run, for whoever waits for none.
-    count: watch::Sender<usize>,
+    /// Tells whoever waits that none runs any more.
+    none_runs: Notify,
     ended: AtomicU64,
 }
 
@@ -67,6 +68,7 @@ impl CodexService {
         limits: Limits,
         shutdown: Shutdown,
         state: State,
+        names: Names,
     ) -> Self {
         let inner = Inner {
             accounts,
@@ -76,9 +78,10 @@ impl CodexService {
             shutdown,
             tracker: TaskTracker::new(),
             state,
+            names,
             running: Mutex::default(),
             abandoned: Mutex::default(),
-            count: watch::Sender::new(0),
+            none_runs: Notify::new(),
             ended: AtomicU64::new(0),
         };
         Self { inner: Arc::new(inner) }
@@ -95,7 +98,7 @@ impl CodexService {
     }
 
     pub(crate) fn turns_running(&self) -> usize {
-        *self.inner.count.borrow()
+        self.inner.running.lock().len()
     }
 
     pub(crate) fn turns_ended_count(&self) -> u64 {
@@ -104,9 +107,14 @@ impl CodexService {
 
     /// Returns when no turn runs.
     pub(crate) async fn turns_ended(&self) {
-        // The sender lives as long as `self`.
-        let mut count = self.inner.count.subscribe();
-        let _none = count.wait_for(|count| *count == 0).await;
+        loop {
+            // It hears of whatever ends after this line.
+            let none_runs = self.inner.none_runs.notified();
+            if self.turns_running() == 0 {
+                return;
+            }
+            none_runs.await;
+        }
     }
 
     /// Returns when no turn runs and no refresh is under way.

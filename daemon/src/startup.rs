@@ -22,7 +22,7 @@ use crate::log::Log;
 use crate::network::Network;
 use crate::notify::{Notifier, Word};
 use crate::server::Server;
-use crate::service::{CodexService, Ways};
+use crate::service::{CodexService, Names, Ways};
 use crate::shutdown::{Phase, Shutdown};
 use crate::state::State;
 use crate::upstream::{Upstream, UpstreamConfig};
@@ -243,10 +243,13 @@ fn start(
         backend: config.backend.clone(),
         user_agent: config.user_agent(),
     };
-    let nonce = Nonce::random().map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
+    let unnamed = |error| failed(ErrorCode::Internal, &error, NextStep::Retry);
+    let nonce = Nonce::random().map_err(unnamed)?;
+    let names = Names::new(Nonce::random_bits().map_err(unnamed)?);
     let state = State::open(config.state_dir.join(DATABASE))
         .map_err(|error| failed(ErrorCode::Internal, &error, NextStep::Retry))?;
-    let service = CodexService::new(accounts, upstream, ways, config.limits.clone(), shutdown.clone(), state);
+    let limits = config.limits.clone();
+    let service = CodexService::new(accounts, upstream, ways, limits, shutdown.clone(), state, names);
     let path = config.endpoint.socket();
     stop_point::reached("daemon binds");
     let bound = match socket {

@@ -14,9 +14,17 @@ impl Nonce {
     /// # Errors
     /// When the system has no randomness to give, which no supported system does after boot.
     pub fn random() -> std::io::Result<Self> {
+        Ok(Self(format!("{:032x}", Self::random_bits()?)))
+    }
+
+    /// The bits of one.
+    ///
+    /// # Errors
+    /// As [`Self::random`].
+    pub fn random_bits() -> std::io::Result<u128> {
         let mut bytes = [0_u8; 16];
         getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-        Ok(Self(format!("{:032x}", u128::from_be_bytes(bytes))))
+        Ok(u128::from_be_bytes(bytes))
     }
 }
 

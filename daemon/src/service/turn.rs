@@ -1,6 +1,7 @@
 //! One question and its answer. A turn is a task of the service: it goes on when its asker is gone.
 
 mod askers;
+mod names;
 mod teller;
 mod tracer;
 mod work;
@@ -23,6 +24,7 @@ use crate::state::Key;
 use crate::task;
 
 pub(super) use askers::Askers;
+pub(crate) use names::Names;
 use tracer::Tracer;
 
 /// How often the asker hears that the turn still lives.
@@ -191,10 +193,8 @@ impl CodexService {
         if self.inner.shutdown.phase() == Phase::Closing {
             return Err(draining());
         }
-        let session_id = codex_oauth_proto::Nonce::random()
-            .map_err(|error| super::internal("name a turn", &error))?
-            .to_string();
-        let id = session_id[20..].to_owned();
+        let session_id = self.inner.names.conversation();
+        let id = names::id_of(&session_id).to_owned();
         let (cancel, askers) = (CancellationToken::new(), Askers::default());
         let events = askers.join()?.ok_or_else(|| super::internal("start a turn", &"it has ended"))?;
         {
@@ -204,7 +204,6 @@ impl CodexService {
             }
             let (cancel, askers) = (cancel.clone(), askers.clone());
             running.insert(id.clone(), RunningTurn { key, cancel, askers });
-            self.inner.count.send_replace(running.len());
         }
         let running = Running { inner: Arc::clone(&self.inner), id: id.clone(), session_id };
         let tracer = Tracer::new(&id, &question);
@@ -270,7 +269,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         let mut running = self.inner.running.lock();
         running.remove(&self.id);
-        self.inner.count.send_replace(running.len());
+        if running.is_empty() {
+            self.inner.none_runs.notify_waiters();
+        }
         drop(running);
         self.inner.ended.fetch_add(1, Ordering::Relaxed);
     }
