@@ -11,7 +11,7 @@ use codex_oauth_proto::endpoint::Endpoint;
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::launch::{LaunchError, find_daemon};
 use codex_oauth_proto::lock::{self, FileLock, LockError};
-use codex_oauth_proto::{Client, ErrorCode, NextStep, Retry, Waited, WireError, peer};
+use codex_oauth_proto::{Client, ErrorCode, NextStep, Retry, Surface, Waited, WireError, peer};
 use serde::Serialize;
 
 use super::service;
@@ -226,7 +226,7 @@ fn page(status: &StatusResult) -> String {
          issuer     {}\n\
          backend    {}\n\
          {refused}{lost}",
-        daemon_text(status),
+        daemon_text(status, Surface::Shell),
         status.pid,
         status.turns_ended,
         status.socket,

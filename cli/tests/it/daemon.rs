@@ -206,7 +206,7 @@ fn status_shows_what_the_daemon_says_of_itself() {
     assert_eq!(
         ran.stdout,
         format!(
-            "daemon     {BUILD} up 3 h · 6 sessions · 1 running\n\
+            "daemon     {BUILD} up 3 h · 5 sessions · 1 running\n\
              process    4711 · 9.0 MiB · 21 open files\n\
              questions  12 since the start\n\
              socket     /run/user/1000/daemon.sock\n\

@@ -1,11 +1,13 @@
 //! `status`, which is also what the bare command shows.
 
+use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use codex_oauth_proto::{BUILD, ErrorCode, NextStep, Retry, WireError};
+use codex_oauth_rig::{Rig, Shim, binary, eventually, text_of};
 use serde_json::{Value, json};
 
-use crate::rig::{Place, Ran, replies};
+use crate::rig::{Place, Ran, Running, replies};
 
 fn in_seconds(seconds: u64) -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + seconds
@@ -63,7 +65,7 @@ fn three_lines_say_how_it_stands() {
             format!(
                 "signed in  ada@example.com (Plus) · token 6 d\n\
                  limits     5h 42 %, resets in 2 h 10 min · week 81 % (!), resets in 3 d 4 h\n\
-                 daemon     {BUILD} up 3 h · 6 sessions · 1 running\n"
+                 daemon     {BUILD} up 3 h · 5 sessions · 1 running\n"
             )
         );
         assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
@@ -118,7 +120,7 @@ fn notes_a_waiting_login_and_an_older_daemon_are_shown() {
     for line in [
         "note       the login cannot be renewed",
         "waiting    a login waits for you, 4 min left; `codex-oauth login` joins it",
-        "daemon     0.0.1 up 3 h · 6 sessions · 1 running · draining",
+        "daemon     0.0.1 up 3 h · 5 sessions · 1 running · draining",
         &format!("note       this command is {BUILD}; `codex-oauth daemon stop` renews the daemon"),
     ] {
         assert!(ran.stdout.lines().any(|found| found == line), "{line}\n{}", ran.stdout);
@@ -165,4 +167,25 @@ fn json_holds_all_of_it() {
         ran.json(),
         json!({ "account": account, "rateLimits": limits["rateLimits"], "daemon": daemon_status(), "warnings": [] })
     );
+}
+
+#[test]
+fn who_asks_in_a_shell_is_none_of_the_sessions_that_are_shown_and_a_window_is_one() {
+    let rig = Rig::new();
+    let _daemon = rig.daemon();
+    let shown = |args: &[&str]| {
+        let mut command = rig.home.command(&binary("codex-oauth"));
+        let command = command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::start(command).finish().stdout
+    };
+    let said = |sessions: &str| {
+        for args in [&["status"][..], &["daemon", "status"], &["doctor"]] {
+            eventually("the command before has gone", || shown(args).contains(sessions));
+        }
+    };
+    said(" · 0 sessions · ");
+    let mut window = Shim::initialized(&rig.home);
+    said(" · 1 session · ");
+    let page = text_of(&window.request_tool("codex_status", &json!({})));
+    assert!(page.contains(" · 1 session · "), "{page}");
 }

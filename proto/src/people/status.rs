@@ -31,7 +31,7 @@ pub fn render(
     if matches!(account.status, LoginStatus::Authenticated | LoginStatus::NeedsRefresh) {
         page.extend(limit_lines(rate_limits, now, surface));
     }
-    page.push(row("daemon", &daemon_text(daemon)));
+    page.push(row("daemon", &daemon_text(daemon, surface)));
     page.extend(
         daemon.ledger_fault.as_ref().map(|fault| note("warning", &format!("answers are not kept: {fault}"))),
     );
@@ -45,14 +45,19 @@ pub fn render(
     page.join("\n") + "\n"
 }
 
-/// The daemon on one line; `daemon status` shows the same.
-pub fn daemon_text(daemon: &StatusResult) -> String {
+/// The daemon on one line; `daemon status` shows the same. Of the sessions a shell is told those beside the command that asks,
+/// and Claude Code, whose window is one, all of them.
+pub fn daemon_text(daemon: &StatusResult, surface: Surface) -> String {
+    let sessions = match surface {
+        Surface::Shell => daemon.sessions.saturating_sub(1),
+        Surface::ClaudeCode => daemon.sessions,
+    };
     let phase = if daemon.phase == "serving" { String::new() } else { format!(" · {}", daemon.phase) };
     format!(
         "{} up {} · {} · {} running{phase}",
         daemon.build,
         span(daemon.uptime_ms / 1_000),
-        count(daemon.sessions, "session"),
+        count(sessions, "session"),
         daemon.turns_running,
     )
 }

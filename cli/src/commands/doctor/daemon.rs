@@ -6,7 +6,7 @@ use codex_oauth_proto::api::daemon::{Status as StatusMethod, StatusResult};
 use codex_oauth_proto::endpoint::Endpoint;
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::people::status::daemon_text;
-use codex_oauth_proto::{BUILD, Client, version};
+use codex_oauth_proto::{BUILD, Client, Surface, version};
 
 use super::report::Finding;
 use crate::commands::{config, daemon};
@@ -49,7 +49,7 @@ fn judge(status: &StatusResult, ran: bool, ending: Option<&str>) -> Finding {
     }
     let started = if ran { "" } else { " · started for this" };
     let before = ending.map_or_else(String::new, |who| format!(" · the one before finishes answers{who}"));
-    Finding::worst(findings, format!("{}{started}{before}", daemon_text(status)))
+    Finding::worst(findings, format!("{}{started}{before}", daemon_text(status, Surface::Shell)))
 }
 
 /// Settings that are written down and not in force; what is in force goes to `settings`.
