@@ -5,6 +5,7 @@ mod help;
 #[cfg(windows)]
 mod install;
 mod logs;
+pub(crate) mod suggestion;
 
 use std::path::PathBuf;
 

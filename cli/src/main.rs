@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use codex_oauth_proto::env::Env;
 
-use crate::args::Args;
+use crate::args::{Args, suggestion};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
             output = context.output;
             ended.or_else(|failure| report(&mut output, failure, json))
         }
-        Err(refused) => show_usage(&mut output, &refused),
+        Err(refused) => show_usage(&mut output, &suggestion::added(refused, std::env::args_os())),
     };
     ended.unwrap_or_else(|failure| unwritten(&mut output, &failure)).into()
 }

@@ -110,3 +110,10 @@ fn help_on_what_does_not_exist_names_the_topics() {
     assert!(ran.stderr.contains("could not find help on `everything`"), "{}", ran.stderr);
     assert!(ran.stderr.contains("quick-start, debugging"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_mistyped_alias_is_suggested() {
+    let ran = Place::new().run(&["aks", "why"]);
+    assert_eq!((ran.code(), ran.stdout.as_str()), (2, ""));
+    assert!(ran.stderr.contains("\n  tip: a similar subcommand exists: 'ask'\n"), "{}", ran.stderr);
+}
