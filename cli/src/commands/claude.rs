@@ -18,6 +18,14 @@ const MARKETPLACE: &str = "codex-oauth";
 /// The plugin's id: `<plugin>@<marketplace>`.
 pub(super) const PLUGIN: &str = "codex-oauth@codex-oauth";
 
+/// Where Claude Code keeps its copies of our marketplace's plugins, a folder for each version. It leaves them there when the
+/// plugin is unregistered.
+pub(super) fn plugin_cache(env: &Env) -> Option<PathBuf> {
+    let named = env.absolute("CLAUDE_CONFIG_DIR").ok().flatten();
+    let profile = named.or_else(|| Some(env.home.as_ref()?.join(".claude")))?;
+    Some(profile.join("plugins").join("cache").join(MARKETPLACE))
+}
+
 /// What came of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unregistered {

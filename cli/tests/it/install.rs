@@ -240,6 +240,23 @@ fn a_purge_leaves_only_what_other_programs_keep() {
 }
 
 #[test]
+fn the_copy_of_the_plugin_that_claude_code_keeps_is_named_and_left() {
+    let machine = Machine::new();
+    let cache = machine.path("home/.claude/plugins/cache/codex-oauth");
+    let copy = cache.join(format!("codex-oauth/{BUILD}"));
+    std::fs::create_dir_all(&copy).unwrap();
+    std::fs::File::create(copy.join("README.md")).unwrap();
+    let named = format!("left       {} (kept by Claude Code)\n", cache.display());
+    for args in [&["uninstall", "--yes"][..], &["uninstall", "--purge", "--yes"]] {
+        machine.install(&["--no-plugin"]);
+        let ran = machine.codex_oauth(args);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr);
+        assert!(ran.stdout.ends_with(&named), "{args:?}: {}", ran.stdout);
+        assert!(copy.join("README.md").exists());
+    }
+}
+
+#[test]
 fn nobody_starts_a_daemon_while_it_is_uninstalled() {
     let place = Place::new();
     let lock = place.path().join("spawn.lock");

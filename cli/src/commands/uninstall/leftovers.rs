@@ -10,6 +10,7 @@ use codex_oauth_proto::local::UserId;
 use codex_oauth_proto::lock::{FileLock, text_path};
 
 use super::not_removed;
+use crate::commands::claude;
 use crate::failure::Failure;
 
 /// Where things are, whether they exist or not.
@@ -20,6 +21,7 @@ pub(super) struct Leftovers {
     state: PathBuf,
     config: PathBuf,
     runtime: Endpoint,
+    plugin_cache: Option<PathBuf>,
 }
 
 /// A path that stays, and what it is.
@@ -35,6 +37,7 @@ impl Leftovers {
             state: place(env.state_dir())?,
             config: place(env.config_dir())?,
             runtime: endpoint.clone(),
+            plugin_cache: claude::plugin_cache(env),
         })
     }
 
@@ -49,7 +52,7 @@ impl Leftovers {
         let lock = codex_oauth_proto::lock::auth_lock(&self.auth_file);
         let own = own.map(|(path, what)| (path.clone(), what));
         let present = own.into_iter().chain([(lock, "its lock")]).filter(|(path, _)| path.exists());
-        present.chain(self.copies()).chain(programs_that_ran()).collect()
+        present.chain(self.copies()).chain(self.not_ours_to_remove()).collect()
     }
 
     /// What the daemon keeps beside the credential file to heal it with, `.auth.json.copy`: it is the login once more.
@@ -121,8 +124,14 @@ impl Leftovers {
             // The folder that state and locks lie in; with somebody else's file in it, it stays.
             let _kept = std::fs::remove_dir(shared);
         }
-        left.extend(programs_that_ran());
+        left.extend(self.not_ours_to_remove());
         Ok((gone, left))
+    }
+
+    /// What stays even in a purge.
+    fn not_ours_to_remove(&self) -> impl Iterator<Item = Left> {
+        let cache = self.plugin_cache.clone().filter(|folder| folder.is_dir());
+        programs_that_ran().into_iter().chain(cache.map(|folder| (folder, "kept by Claude Code")))
     }
 
     /// Removes a folder with all that is in it, if by its name it is ours: the environment may name any folder.
