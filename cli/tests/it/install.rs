@@ -47,17 +47,20 @@ fn an_install_puts_one_command_on_path_and_names_the_next_step() {
 
 #[test]
 fn an_install_where_somebody_is_signed_in_asks_for_no_login() {
-    let machine = Machine::new();
-    std::fs::create_dir_all(machine.path("home/.claude")).unwrap();
-    let mut auth = std::fs::File::create(machine.path("home/.claude/auth.json")).unwrap();
-    auth.write_all(br#"{"openai_codex": {}}"#).unwrap();
-    let ran = machine.install(&[]);
-    let command = machine.prefix().join("bin/codex-oauth").display().to_string();
-    assert!(
-        ran.stdout.ends_with(&format!("next       {command} status    (a login is here already)\n")),
-        "{}",
-        ran.stdout
-    );
+    // The variable is all that moves the file: no config.toml can (docs/CONFIGURATION.md).
+    for (place, variable) in [("home/.claude/auth.json", None), ("else/where.json", Some("else/where.json"))]
+    {
+        let machine = Machine::new();
+        let file = machine.path(place);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::File::create(file).unwrap().write_all(br#"{"openai_codex": {}}"#).unwrap();
+        let mut install = machine.command(machine.path("release/install.sh"));
+        install.envs(variable.map(|moved| ("CODEX_OAUTH_AUTH_FILE", machine.path(moved))));
+        let ran = Running::start(&mut install).finish();
+        let command = machine.prefix().join("bin/codex-oauth").display().to_string();
+        let next = format!("next       {command} status    (a login is here already)\n");
+        assert!(ran.stdout.ends_with(&next), "{place}: {}", ran.stdout);
+    }
 }
 
 #[test]
