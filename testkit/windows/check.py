@@ -4,6 +4,7 @@ hand-over during a stream, a drain, and who may be second at a pipe. Every wait 
 usage: check.py FOLDER_OF_EXES FAKE_OPENAI [QEMU]      with QEMU: Linux programs of another machine, run by this emulator
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -32,8 +33,8 @@ def program(folder, name):
 
 
 class Home:
-    def __init__(self, base, issuer, backend, admin):
-        self.admin = admin
+    def __init__(self, base, urls):
+        self.admin = urls["admin_url"]
         self.path, self.programs = pathlib.Path(tempfile.mkdtemp(prefix="cxo", dir=base)), exes
         places = {"RUNTIME_DIR": "run", "STATE_DIR": "state", "CONFIG_DIR": "config", "AUTH_FILE": "home/auth.json"}
         # Paths of this system are none of Windows'.
@@ -41,8 +42,8 @@ class Home:
         self.env |= {f"CODEX_OAUTH_{name}": windows(self.path / place) for name, place in places.items()}
         self.env |= {
             "CODEX_OAUTH_DAEMON": windows(exes / "codex-oauthd.exe"),
-            "CODEX_OAUTH_ISSUER_URL": issuer,
-            "CODEX_OAUTH_BACKEND_URL": backend,
+            "CODEX_OAUTH_ISSUER_URL": urls["issuer_url"],
+            "CODEX_OAUTH_BACKEND_URL": urls["backend_url"],
             "CODEX_OAUTH_NO_BROWSER": "1",
             "CODEX_OAUTH_CALLBACK_PORTS": "45551,45552",
             "USERPROFILE": windows(self.path / "home"),
@@ -236,24 +237,31 @@ def a_drain_ends_the_daemon_and_the_next_question_starts_one(home, shim):
     assert not home.status()["running"]
 
 
-def main():
+@contextlib.contextmanager
+def services(logs):
+    """A folder for homes and fake-openai's addresses. After a failure the end of each log is shown that `logs` finds in the
+    folder; in any case both are gone at the end."""
     fake = subprocess.Popen([fake_openai, "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    base = tempfile.mkdtemp(prefix="cxo-wine")
+    base = pathlib.Path(tempfile.mkdtemp(prefix="cxo-wine"))
     try:
-        urls = json.loads(within(fake.stdout.readline))
-        home = Home(base, urls["issuer_url"], urls["backend_url"], urls["admin_url"])
-        for step, arguments in STEPS:
-            result = step(home, *([main.shim] if arguments else []))
-            main.shim = result or main.shim
-            print(f"ok   {step.__name__}", flush=True)
+        yield base, json.loads(within(fake.stdout.readline))
     except BaseException:
-        for log in pathlib.Path(base).glob("*/state/daemon.log"):
+        for log in filter(pathlib.Path.exists, logs(base)):
             print(log.read_text(errors="replace")[-6000:], file=sys.stderr)
         raise
     finally:
         fake.stdin.close()
         fake.wait(PATIENCE)
         shutil.rmtree(base, ignore_errors=True)
+
+
+def main():
+    with services(lambda base: base.glob("*/state/daemon.log")) as (base, urls):
+        home = Home(base, urls)
+        for step, arguments in STEPS:
+            result = step(home, *([main.shim] if arguments else []))
+            main.shim = result or main.shim
+            print(f"ok   {step.__name__}", flush=True)
 
 
 main.shim = None

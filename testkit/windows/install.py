@@ -5,15 +5,12 @@ since Wine lets nobody choose another one; a stand-in for claude writes down wha
 usage: install.py FOLDER_OF_EXES FAKE_OPENAI
 """
 
-import json
 import os
 import pathlib
 import shutil
 import subprocess
-import sys
-import tempfile
 
-from check import Home, PATIENCE, answer_to, ask, call, end, eventually, exes, fake_openai, initialize, send, sign_in, windows, within
+from check import Home, PATIENCE, answer_to, ask, call, end, eventually, exes, initialize, send, services, sign_in, windows
 
 PROFILE = pathlib.Path(os.environ["WINEPREFIX"]) / "drive_c/users" / os.environ.get("USER", "root")
 LOCAL = PROFILE / "AppData/Local"
@@ -28,7 +25,7 @@ class House(Home):
     """A release as it is unpacked, a claude on PATH, and nothing that says where things are."""
 
     def __init__(self, base, urls):
-        super().__init__(base, urls["issuer_url"], urls["backend_url"], urls["admin_url"])
+        super().__init__(base, urls)
         for name in ["RUNTIME_DIR", "STATE_DIR", "CONFIG_DIR", "AUTH_FILE", "DAEMON"]:
             del self.env[f"CODEX_OAUTH_{name}"]
         release = self.path / "unpacked release"
@@ -165,22 +162,13 @@ def uninstall_leaves_what_it_says(house):
 def main():
     clean()
     system("reg", "add", r"HKCU\Environment", "/f", "/v", "Path", "/t", "REG_EXPAND_SZ", "/d", OTHERS_PATH)
-    fake = subprocess.Popen([fake_openai, "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    base = tempfile.mkdtemp(prefix="cxo-wine")
     try:
-        house = House(base, json.loads(within(fake.stdout.readline)))
-        for step in [an_install_puts_everything_in_place_and_is_done_again, an_upgrade_during_a_stream_loses_nothing, uninstall_leaves_what_it_says]:
-            step(house)
-            print(f"ok   {step.__name__}", flush=True)
-    except BaseException:
-        log = LOCAL / "codex-oauth/state/daemon.log"
-        if log.exists():
-            print(log.read_text(errors="replace")[-6000:], file=sys.stderr)
-        raise
+        with services(lambda _: [LOCAL / "codex-oauth/state/daemon.log"]) as (base, urls):
+            house = House(base, urls)
+            for step in [an_install_puts_everything_in_place_and_is_done_again, an_upgrade_during_a_stream_loses_nothing, uninstall_leaves_what_it_says]:
+                step(house)
+                print(f"ok   {step.__name__}", flush=True)
     finally:
-        fake.stdin.close()
-        fake.wait(PATIENCE)
-        shutil.rmtree(base, ignore_errors=True)
         clean()
 
 
