@@ -39,9 +39,22 @@ pub fn hint(login: &LoginStartResult, surface: Surface) -> Option<String> {
     }
 }
 
-/// Why there is no device code although one was looked for.
+/// Why there is no device code although one was looked for; nothing beside [`unreached`], which says it of all ways.
 pub fn no_device(login: &LoginStartResult) -> Option<String> {
-    login.device_note.as_ref().filter(|_| login.device.is_none()).map(|why| format!("no device code: {why}"))
+    let is_news = login.device.is_none() && login.issuer_error.is_none();
+    login.device_note.as_ref().filter(|_| is_news).map(|why| format!("no device code: {why}"))
+}
+
+/// That no way through the login leads to an end at the moment, why, and the next step.
+pub fn unreached(login: &LoginStartResult, surface: Surface) -> Option<String> {
+    let error = login.issuer_error.as_ref()?.render(surface);
+    Some(format!("{error}\nthe login waits, and succeeds only once the issuer can be reached"))
+}
+
+/// What a client asks that shows the link itself.
+pub fn invitation(login: &LoginStartResult) -> String {
+    let not_now = login.issuer_error.as_ref().map(|error| format!(" (not possible now: {})", error.message));
+    format!("Sign in to Codex with your ChatGPT account{}", not_now.unwrap_or_default())
 }
 
 /// How far a login is that no longer waits for its person.
@@ -110,6 +123,7 @@ mod tests {
             device_note: None,
             place,
             step: LoginStep::Waiting,
+            issuer_error: None,
         }
     }
 
