@@ -73,6 +73,8 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
         waiting.prompt()?;
     }
     let ended = waiting.end();
+    // The terminal is as it was before, whatever is said last.
+    waiting.prompt = None;
     let Waiting { context, mut client, login, interrupt, .. } = waiting;
     let Some(completed) = ended? else {
         if joined {
@@ -154,6 +156,8 @@ impl Waiting<'_> {
     /// Sends on what was pasted, if anything was; asks again when it led to nothing.
     fn pasted(&mut self) -> Result<(), Failure> {
         let Some(text) = self.prompt.as_mut().and_then(Prompt::line) else { return Ok(()) };
+        // The Enter was not shown either.
+        self.context.output.say("")?;
         if text.trim().is_empty() {
             return self.prompt();
         }
@@ -182,7 +186,7 @@ impl Waiting<'_> {
         Ok(self.context.output.err(show::PROMPT)?)
     }
 
-    /// The terminal is as it was, and the cursor at the beginning of a line. Whether it was not.
+    /// Nothing is asked for any more, and the cursor is at the beginning of a line. Whether something was.
     fn close_prompt(&mut self) -> Result<bool, Failure> {
         let was_open = self.prompt.as_mut().is_some_and(Prompt::close);
         if was_open {

@@ -1,6 +1,7 @@
 //! `login --paste` with a person before the terminal: what is pasted is never seen, and the terminal is put back.
 
 use std::os::unix::process::ExitStatusExt as _;
+use std::sync::mpsc;
 
 use codex_oauth_proto::{ErrorCode, WireError};
 use rustix::process::Signal;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::pty::Person;
 use crate::login::{ada, begin, begin_with, complete, login_with};
-use crate::rig::{Place, Session, script};
+use crate::rig::{PATIENCE, Place, Session, script};
 
 const PROMPT: &str = "then Enter: ";
 
@@ -54,6 +55,31 @@ fn a_paste_is_not_shown_and_a_wrong_one_is_asked_for_again() {
     let (ran, echo, screen) = person.leaves();
     assert_eq!((ran.code(), echo), (0, true), "{screen}");
     assert!(!screen.contains("CANARY"), "{screen}");
+    daemon.done();
+}
+
+#[test]
+fn while_a_paste_is_on_its_way_nothing_is_shown_that_is_typed() {
+    let place = Place::new();
+    let (asked, on_its_way) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let daemon = place.daemon(vec![script(move |mut session| {
+        begin(&mut session, "not_authenticated", &Value::Null, false);
+        let request = session.request("account/login/paste");
+        asked.send(()).unwrap();
+        goes_on.recv_timeout(PATIENCE).unwrap();
+        session.reply(&request, json!({}));
+        complete(&mut session, "l", &ada(), &Value::Null);
+    })]);
+    let mut person = Person::before(place.command(&["login", "--paste"]), 80);
+    person.sees(PROMPT);
+    person.types("CANARY\n");
+    on_its_way.recv_timeout(PATIENCE).unwrap();
+    assert!(!person.has_echo(), "who pastes again is not shown either");
+    go_on.send(()).unwrap();
+    let (ran, echo, screen) = person.leaves();
+    assert_eq!((ran.code(), echo), (0, true), "{screen}");
+    assert!(screen.contains(&format!("{PROMPT}\nsigned in as ada@example.com")), "{screen}");
     daemon.done();
 }
 

@@ -10,10 +10,12 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 
 use crate::interrupt::Interrupt;
 
-/// Reads lines; the terminal does not show them while a line is asked for.
+/// Reads lines. From the first one that is asked for until this is dropped the terminal shows none: who pastes again while the
+/// login is on its way is not shown either.
 #[derive(Debug)]
 pub(in crate::commands::login) struct Prompt {
     lines: Receiver<String>,
+    is_open: bool,
     silence: Option<Silence>,
 }
 
@@ -23,18 +25,21 @@ impl Prompt {
     pub(in crate::commands::login) fn new(interrupt: &Interrupt) -> Result<Self, WireError> {
         let lines = interrupt.watch_every_end().and_then(|()| read(interrupt));
         let lines = lines.map_err(|error| unreadable(&error))?;
-        Ok(Self { lines, silence: None })
+        Ok(Self { lines, is_open: false, silence: None })
     }
 
-    /// From here on nothing that is typed is shown.
+    /// Asks for a line. From here on nothing that is typed is shown.
     pub(in crate::commands::login) fn open(&mut self) -> Result<(), WireError> {
-        self.silence = Some(Silence::begin().map_err(|error| unreadable(&error))?);
+        if self.silence.is_none() {
+            self.silence = Some(Silence::begin().map_err(|error| unreadable(&error))?);
+        }
+        self.is_open = true;
         Ok(())
     }
 
-    /// The terminal is as it was. Whether it was not.
-    pub(in crate::commands::login) fn close(&mut self) -> bool {
-        self.silence.take().is_some()
+    /// Nothing is asked for any more. Whether something was.
+    pub(in crate::commands::login) const fn close(&mut self) -> bool {
+        std::mem::replace(&mut self.is_open, false)
     }
 
     /// The next line that has come, without its end. It is the answer to the open prompt, and closes it.
@@ -63,7 +68,7 @@ fn unreadable(error: &io::Error) -> WireError {
     WireError::daemon(ErrorCode::Internal, Retry::Safe, message)
 }
 
-/// The terminal does not echo, but for the end of the line.
+/// The terminal does not echo.
 #[derive(Debug)]
 struct Silence {
     before: Termios,
@@ -74,7 +79,6 @@ impl Silence {
         let before = tcgetattr(io::stdin())?;
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
-        silent.local_modes.insert(LocalModes::ECHONL);
         tcsetattr(io::stdin(), OptionalActions::Now, &silent)?;
         Ok(Self { before })
     }
