@@ -190,6 +190,7 @@ async fn serve(ready: Ready, reporting: Reporting) -> Result<(), StartError> {
     notifier.tell(&[Word::Ready, Word::Status("serving")]);
     let ending = async {
         let _shown = server.clone().run(bound, instance).await;
+        stop_point::reached("daemon writes its last");
         server.service.close().await;
     };
     tokio::select! {

@@ -1,4 +1,4 @@
-//! Points of a start at which a test holds a process, where nobody outside could: `CODEX_OAUTH_TEST_STOP_AT` names one.
+//! Points of a start or an end at which a test holds a process, where nobody outside could: `CODEX_OAUTH_TEST_STOP_AT` names one.
 //! Builds that ship have none of this.
 
 /// Stops this process here, until somebody continues or kills it, if that is the point.

@@ -107,7 +107,7 @@ pub(super) fn stop_running(context: &mut Context) -> Result<bool, Failure> {
     let replaced = || (self::holder(&lock) != holder).then_some(());
     let left = deadline.saturating_duration_since(Instant::now());
     FileLock::acquire(&lock, left, replaced).map_err(|error| not_stopped(&error))?;
-    // It still closes its database, in a folder that an uninstall removes next.
+    // It still writes its last answers, into a folder that an uninstall removes next.
     wait_for_end(&endpoint, deadline)?;
     Ok(true)
 }

@@ -3,10 +3,11 @@
 use std::process::Stdio;
 use std::sync::mpsc;
 
-use codex_oauth_proto::lock::FileLock;
+use codex_oauth_proto::lock::{FileLock, LockError};
 use codex_oauth_proto::{BUILD, ErrorCode, Retry, WireError};
-use codex_oauth_rig::{Rig, Shim, binary, eventually};
+use codex_oauth_rig::{Rig, Shim, binary, eventually, is_stopped};
 use fake_openai::Effect;
+use rustix::process::{Pid, Signal};
 use serde_json::json;
 
 use crate::rig::{PATIENCE, Place, Running, refusal, replies, script};
@@ -175,6 +176,31 @@ fn stop_waits_for_every_daemon_that_still_finishes_an_answer() {
         assert!(ran.code() == 0 && ran.stdout.contains("daemon"), "{}{}", ran.stdout, ran.stderr);
     }
     assert_eq!(Running::start(&mut command(&["daemon", "stop"])).finish().stdout, "no daemon was running\n");
+}
+
+#[test]
+fn stop_waits_for_a_daemon_whose_last_answers_are_not_written_yet() {
+    let mut rig = Rig::new().set(&[("CODEX_OAUTH_TEST_STOP_AT", "daemon writes its last")]);
+    let mut daemon = rig.daemon();
+    rig = rig.set(&[("CODEX_OAUTH_TEST_STOP_AT", "")]);
+    let command = |args: &[&str]| {
+        let mut command = rig.home.command(&binary("codex-oauth"));
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::start(&mut command)
+    };
+    let pid = Pid::from_raw(daemon.pid().cast_signed()).unwrap();
+    let mut stop = command(&["daemon", "stop"]);
+    eventually("all is handed over and the sessions have ended", || is_stopped(pid));
+    let ending = FileLock::try_acquire(&rig.home.endpoint().ending_lock());
+    assert!(matches!(ending, Err(LockError::Held { .. })), "{ending:?}");
+    FileLock::try_acquire(&rig.home.endpoint().instance_lock()).expect("a successor can start");
+    let shown = command(&["daemon", "status"]).finish().stdout;
+    assert!(shown.contains(&format!("(pid {}", daemon.pid())), "{shown}");
+    assert!(stop.still_runs());
+    daemon.signal(Signal::CONT);
+    let ran = stop.finish();
+    assert_eq!((ran.code(), ran.stdout.as_str()), (0, "daemon stopped\n"), "{}", ran.stderr);
+    assert!(daemon.wait().success());
 }
 
 #[test]

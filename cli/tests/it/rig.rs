@@ -287,6 +287,11 @@ impl Running {
         let _fed = self.0.stdin.take().unwrap().write_all(text);
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn still_runs(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
     /// As Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         let pid = rustix::process::Pid::from_child(&self.0);

@@ -6,7 +6,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use codex_oauth_rig::scale::{Seeded, rounds};
-use codex_oauth_rig::{Rig, Shim, binary, eventually, text_of};
+use codex_oauth_rig::{Rig, Shim, binary, eventually, is_stopped, text_of};
 use fake_openai::{Effect, Endpoint};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -189,11 +189,6 @@ fn stopped_at(rig: &Rig, starter: &Shim, point: &str) -> Pid {
         found.is_some()
     });
     found.unwrap()
-}
-
-fn is_stopped(process: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
 }
 
 fn pid(number: u32) -> Pid {

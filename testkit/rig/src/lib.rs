@@ -22,7 +22,7 @@ use codex_oauth_proto::api::daemon::LogFlush;
 use codex_oauth_proto::api::{Empty, account};
 use fake_openai::{Config, FakeOpenAi};
 
-pub use daemon::Daemon;
+pub use daemon::{Daemon, is_stopped};
 pub use home::{Home, daemon_at, write};
 pub use lines::Lines;
 pub use mcp::{McpClient, text_of};
