@@ -104,6 +104,7 @@ pub(super) fn rows(login: &LoginStartResult, now: u64, surface: Surface) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ErrorCode, NextStep, Retry, WireError};
 
     fn login(place: Place) -> LoginStartResult {
         LoginStartResult {
@@ -143,6 +144,22 @@ mod tests {
         assert_eq!(hint(&login(Place::Desktop), Surface::Shell), None);
         let taken = LoginStartResult { redirect_port: None, ..login(Place::Desktop) };
         assert!(hint(&taken, Surface::ClaudeCode).unwrap().contains("never the chat"));
+    }
+
+    #[test]
+    fn an_issuer_that_is_not_reached_is_said_once_with_the_next_step_wherever_a_login_is_offered() {
+        let error =
+            WireError::upstream(ErrorCode::AuthUnavailable, Retry::Safe, "could not connect to the issuer");
+        let error = error.next(NextStep::CheckNetwork);
+        let well =
+            LoginStartResult { device: None, device_note: Some("off".to_owned()), ..login(Place::Ssh) };
+        assert_eq!((unreached(&well, Surface::Shell), no_device(&well).is_some()), (None, true));
+        assert!(!invitation(&well).contains("not possible"));
+        let not = LoginStartResult { issuer_error: Some(error.clone()), ..well };
+        let why = unreached(&not, Surface::ClaudeCode).unwrap();
+        assert!(why.starts_with(&error.render(Surface::ClaudeCode)) && why.contains("\nnext: "), "{why}");
+        assert_eq!(no_device(&not), None);
+        assert!(invitation(&not).ends_with("(not possible now: could not connect to the issuer)"));
     }
 
     #[test]
