@@ -40,7 +40,7 @@ impl Tracer {
             answer_bytes: 0,
             usage: None,
             phases: Phases::default(),
-            attempts: Vec::new(),
+            attempts: Vec::with_capacity(1),
             error: None,
         };
         Self { accepted: Instant::now(), trace, attempt: None, cause: None }

@@ -70,7 +70,6 @@ pub(super) async fn work(
     tracer.ends(&outcome, outcome.status());
     let phases = &tracer.trace().phases;
     tracing::info!(
-        turn = running.id,
         model = outcome.model,
         request_id = outcome.request_id,
         attempts = tracer.trace().attempts.len(),
