@@ -90,17 +90,9 @@ impl LineWriter {
         self.flush().await
     }
 
-    /// As [`Self::write`], for a line that others may follow at once: what every task that is ready now has to say goes out
-    /// in one write, for which the peer wakes up once.
-    pub(crate) async fn write_with_others(&self, line: Vec<u8>) -> io::Result<()> {
-        self.queue(line);
-        tokio::task::yield_now().await;
-        self.flush().await
-    }
-
-    /// As [`Self::write_with_others`]; after this the peer gets the line also if this process dies.
+    /// As [`Self::write`]; after this the peer gets the line also if this process dies.
     pub(crate) async fn write_for_good(&self, line: Vec<u8>) -> io::Result<()> {
-        self.write_with_others(line).await?;
+        self.write(line).await?;
         tokio::time::timeout(self.stall, self.stream.settle()).await?
     }
 
@@ -133,7 +125,7 @@ impl LineWriter {
     pub(crate) async fn flush(&self) -> io::Result<()> {
         let turn = self.turn.lock().await;
         let lines = std::mem::take(&mut *self.waiting.lock());
-        let whole = self.dead.clone().drop_guard();
+        let whole = self.dead.drop_guard_ref();
         let written = self.write_all(&lines).await;
         if written.is_ok() {
             whole.disarm();
@@ -147,18 +139,26 @@ impl LineWriter {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         while !rest.is_empty() {
-            let written = tokio::select! {
-                biased;
-                () = self.dead.cancelled() => return Err(io::ErrorKind::BrokenPipe.into()),
-                written = tokio::time::timeout(self.stall, self.stream.write(rest)) => written,
+            // Most lines fit at once, and are not worth a timer.
+            let written = match self.stream.try_write(rest) {
+                Some(written) => written?,
+                None => self.write_within_stall(rest).await?,
             };
-            match written {
-                Ok(Ok(0)) | Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-                Ok(Ok(written)) => rest = &rest[written..],
-                Ok(Err(error)) => return Err(error),
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
             }
+            rest = &rest[written..];
         }
         Ok(())
+    }
+
+    /// Waits for room.
+    async fn write_within_stall(&self, bytes: &[u8]) -> io::Result<usize> {
+        tokio::select! {
+            biased;
+            () = self.dead.cancelled() => Err(io::ErrorKind::BrokenPipe.into()),
+            written = tokio::time::timeout(self.stall, self.stream.write(bytes)) => written?,
+        }
     }
 
     /// Whether the peer itself has closed the connection, for certain: a pipe of Windows does not tell.
@@ -184,7 +184,6 @@ impl LineWriter {
 #[cfg(test)]
 mod tests {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    use tokio::io::AsyncReadExt as _;
     use tokio::net::UnixStream;
     use tokio::task::JoinSet;
 
@@ -199,32 +198,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_ready_at_once_goes_out_in_one_write_and_in_order() {
-        // One read of such a socket gives one write of the peer.
-        let (writer, mut peer) = writer(SocketType::SEQPACKET);
-        let mut tasks = JoinSet::new();
-        for name in ["one", "two", "three"] {
-            let writer = Arc::clone(&writer);
-            tasks.spawn(async move { writer.write_with_others(name.into()).await });
-        }
-        let mut chunk = [0; 64];
-        let read = peer.read(&mut chunk).await.unwrap();
-        assert_eq!(&chunk[..read], b"one\ntwo\nthree\n");
-        assert!(tasks.join_all().await.iter().all(Result::is_ok));
-        writer.write(b"four".to_vec()).await.unwrap();
-        assert_eq!(peer.read(&mut chunk).await.unwrap(), 5);
-    }
-
-    #[tokio::test]
     async fn long_lines_of_many_tasks_arrive_whole_while_the_peer_is_slow() {
         let (writer, peer) = writer(SocketType::STREAM);
         let mut tasks = JoinSet::new();
         for n in 0..20_u8 {
             let writer = Arc::clone(&writer);
             let line = vec![b'a' + n; 100_000];
-            tasks.spawn(async move {
-                if n % 2 == 0 { writer.write(line).await } else { writer.write_with_others(line).await }
-            });
+            tasks.spawn(async move { writer.write(line).await });
         }
         let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(peer));
         let mut seen = Vec::new();
@@ -242,10 +222,7 @@ mod tests {
     async fn when_the_peer_is_gone_nobody_is_told_that_a_line_went_out() {
         let (writer, peer) = writer(SocketType::STREAM);
         drop(peer);
-        let (one, two) = tokio::join!(
-            writer.write_with_others(b"one".to_vec()),
-            writer.write_with_others(b"two".to_vec())
-        );
+        let (one, two) = tokio::join!(writer.write(b"one".to_vec()), writer.write(b"two".to_vec()));
         assert!(one.is_err() && two.is_err());
         assert!(writer.dead.is_cancelled());
     }

@@ -78,13 +78,23 @@ impl Stream {
         }
     }
 
-    /// Writes as much as the peer takes, at least one byte of `bytes`.
-    pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes as much as the peer takes now; `None` when that is nothing.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
         loop {
             match self.socket.get_ref().write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                written => return written,
+                written => return Some(written),
+            }
+        }
+    }
+
+    /// The same, once the peer takes something.
+    pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.try_write(bytes) {
+                Some(written) => return written,
+                None => self.writable().await?,
             }
         }
     }

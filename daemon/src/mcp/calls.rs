@@ -90,11 +90,6 @@ impl Calls {
         n
     }
 
-    /// Whether a request has no answer yet.
-    pub(super) fn has_open(&self) -> bool {
-        !self.0.lock().open.is_empty()
-    }
-
     /// The client called off its latest request with this id: its number, if it has no answer yet.
     pub(super) fn cancel(&self, id: &RequestId, cancellation: Cancellation) -> Option<u64> {
         let mut table = self.0.lock();

@@ -230,14 +230,9 @@ impl Transport<RoleServer> for SocketTransport {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let session = Arc::clone(&self.session);
         let encoded = self.outward(item).map(|(message, place)| (message::write(&message), place));
-        let others = self.calls.has_open();
         async move {
             let Some((line, place)) = encoded else { return Ok(()) };
-            let written = if others {
-                session.writer.write_with_others(line?).await
-            } else {
-                session.writer.write(line?).await
-            };
+            let written = session.writer.write(line?).await;
             drop(place);
             written
         }

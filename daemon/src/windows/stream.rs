@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use codex_oauth_proto::line::LineBuffer;
 use codex_oauth_proto::local::{self, UserId};
+use futures_util::FutureExt as _;
 use interprocess::local_socket::tokio as local_socket;
 use interprocess::local_socket::traits::StreamCommon as _;
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
@@ -52,7 +53,12 @@ impl Stream {
         Poll::Ready(Ok(read.filled().len()))
     }
 
-    /// Writes as much as the peer takes, at least one byte of `bytes`.
+    /// Writes as much as the peer takes now; `None` when that is nothing.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        self.write(bytes).now_or_never()
+    }
+
+    /// The same, once the peer takes something.
     pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         (&self.0).write(bytes).await
     }
