@@ -16,7 +16,7 @@ use crate::table::{Table, with_unit};
 use crate::upstream::{BIG, Upstream};
 
 /// Questions one after the other for each path, in blocks that take turns.
-const CALLS: usize = 1000;
+const CALLS: usize = 10_000;
 const BLOCK: usize = 25;
 
 /// Questions under way at once.
@@ -24,10 +24,10 @@ const IN_FLIGHT: u32 = 16;
 
 /// Questions of one round of these, and rounds.
 const BURST: u32 = 4000;
-const BURSTS: usize = 7;
+const BURSTS: usize = 61;
 
 /// Big answers for each path.
-const BIG_ANSWERS: usize = 15;
+const BIG_ANSWERS: usize = 61;
 
 /// No more rounds of a part are begun after this; there are three parts.
 const BUDGET: Duration = Duration::from_secs(40);
