@@ -10,7 +10,7 @@ mod rescue;
 mod summary;
 mod turn;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +52,7 @@ struct Inner {
     state: State,
     names: Names,
     /// Running turns by their id.
-    running: Mutex<HashMap<String, RunningTurn>>,
+    running: Mutex<BTreeMap<String, RunningTurn>>,
     /// Turns whose client stopped waiting, oldest first.
     abandoned: Mutex<VecDeque<Abandoned>>,
     /// Tells whoever waits that none runs any more.

@@ -1,7 +1,7 @@
 //! The model list of each account, kept fresh: asked for again after `Limits::models_fresh`, with its `ETag`, or as soon as a
 //! response names another one (WIRE §9.5). A list that cannot be renewed is better than none.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const MAX_ACCOUNTS: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
-    lists: Mutex<HashMap<String, List>>,
+    lists: Mutex<BTreeMap<String, List>>,
     /// Sessions that start together ask once.
     one_at_a_time: tokio::sync::Mutex<()>,
 }

@@ -1,7 +1,7 @@
 //! The route of each account, asked for once per grant: before the first turn and after each refresh (WIRE §6). A failure
 //! does not stop a turn: the route known from before stays, else the configured backend is used.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -25,7 +25,7 @@ const MAX_ACCOUNTS: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Routes {
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<BTreeMap<String, Known>>,
     /// Sessions that start together ask once.
     one_at_a_time: tokio::sync::Mutex<()>,
 }
