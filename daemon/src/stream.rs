@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use codex_oauth_proto::line::LineBuffer;
 use codex_oauth_proto::local::UserId;
@@ -21,6 +22,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::line_io::READ_BYTES;
+
+/// How often a daemon that has no descriptor left looks whether a peer has made room: who reads megabytes is hardly slower then.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(10);
 
 /// A connection to a client.
 #[derive(Debug)]
@@ -99,9 +103,13 @@ impl Stream {
         }
     }
 
-    /// Waits until the peer has made room. A descriptor of its own for so long, since the runtime knows each of them once.
+    /// Waits until the peer has made room. By a descriptor of its own for so long, since the runtime knows each of them once;
+    /// where none is left, the next try comes a little later.
     async fn writable(&self) -> io::Result<()> {
-        let again = self.socket.get_ref().try_clone()?;
+        let Ok(again) = self.socket.get_ref().try_clone() else {
+            tokio::time::sleep(LOOK_FOR_ROOM).await;
+            return Ok(());
+        };
         watched(again, Interest::WRITABLE)?.writable().await?.retain_ready();
         Ok(())
     }

@@ -18,6 +18,9 @@ use serde_json::json;
 
 use crate::support::{answer, ask, call, mcp};
 
+/// Its answer is some hundred times as long.
+const LIST: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":\"l\",\"method\":\"tools/list\"}\n";
+
 const MIB: u64 = 1024 * 1024;
 
 fn status(api: &mut Client) -> StatusResult {
@@ -38,7 +41,6 @@ fn pause(time: Duration) {
 fn who_does_not_read_costs_little_and_is_closed_while_the_others_are_answered_whole() {
     const OTHERS: usize = 49;
     const QUESTIONS: usize = 32;
-    const LIST: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":\"l\",\"method\":\"tools/list\"}\n";
     const PROMPT: &str = "[[repeat 100 300]]";
     let rig = Rig::new().limits(&[("write_stall_ms", 1_500)]);
     let daemon = rig.signed_in();
@@ -113,15 +115,19 @@ fn cpu_ns(pid: u32) -> u64 {
 fn out_of_descriptors_the_daemon_rests_keeps_whom_it_has_and_then_serves_again() {
     const DESCRIPTORS: u64 = 64;
     const CLIENTS: usize = 200;
+    /// Their answers fill what the kernel holds for a client that does not read, several times.
+    const LISTS: usize = 200;
     let rig = Rig::new();
     let daemon = rig.signed_in();
     let mut early = rig.api();
+    let mut unread = mcp(&rig.home);
     let few = Rlimit { current: Some(DESCRIPTORS), maximum: Some(DESCRIPTORS) };
     let pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
     prlimit(pid, Resource::Nofile, few).unwrap();
     let hello = format!("{}\n", Lines::hello(&rig.home, Role::Api));
     let clients: Vec<_> = (0..CLIENTS).map(|_| knock(&rig, hello.as_bytes())).collect();
     eventually("no descriptor is left", || daemon.log().contains("could not accept a connection"));
+    unread.send_bytes(&LIST.repeat(LISTS));
 
     let (window, before) =
         (lasting(Duration::from_secs(10)).max(Duration::from_millis(500)), cpu_ns(daemon.pid()));
@@ -131,12 +137,18 @@ fn out_of_descriptors_the_daemon_rests_keeps_whom_it_has_and_then_serves_again()
     // Full, it would take the whole window. Twice the promise, for what a debug build logs.
     assert!(used <= began.elapsed() / 10, "{used:?} of {:?}", began.elapsed());
     assert!(status(&mut early).sessions >= 10, "those that are in stay in");
+    for _ in 0..LISTS {
+        assert!(
+            unread.receive().is_some_and(|answer| answer["result"]["tools"].is_array()),
+            "who reads later loses nothing"
+        );
+    }
 
     drop(clients);
     let mut late = Lines::open(&rig.home, Role::Api);
     late.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "daemon/status"}));
     assert!(late.answer(&json!(1)).get("result").is_some());
-    eventually("all places are free again", || status(&mut early).sessions <= 2);
+    eventually("all places are free again", || status(&mut early).sessions <= 3);
 }
 
 /// How often each thread of a process was put on a processor.
