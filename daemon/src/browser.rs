@@ -27,8 +27,6 @@ pub(crate) enum Opened {
     NotAsked,
     /// Whoever began the login has its tab already.
     Elsewhere,
-    /// What it would be used for cannot succeed at the moment.
-    InVain,
     /// The session wants none: `CODEX_OAUTH_NO_BROWSER=1`.
     NotWanted,
     /// The session has no screen.
@@ -43,7 +41,6 @@ impl Opened {
         let why = match self {
             Self::Yes | Self::NotAsked => return None,
             Self::Elsewhere => "the link was opened where this login was begun",
-            Self::InVain => "the issuer cannot be reached from here",
             Self::NotWanted => "CODEX_OAUTH_NO_BROWSER is set",
             Self::NoScreen => "this session has no screen",
             Self::NoOpener if cfg!(target_os = "macos") => "`open` could not be started",

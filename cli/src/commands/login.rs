@@ -59,7 +59,6 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
         client.call::<LoginStart>(&LoginStartParams { open_browser, device, account: args.account })?;
     let interrupt = Interrupt::watch()?;
     let joined = before.pending_login.is_some_and(|pending| pending.login_id == login.login_id);
-    show::unreached(&mut context.output, &login)?;
     if quiet {
         show::link_alone(&mut context.output, &login)?;
     } else {

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use codex_oauth_proto::{ErrorCode, NextStep, Retry, Surface, WireError};
+use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 use serde_json::{Value, json};
 
 use crate::rig::{PATIENCE, Place, Running, Session, script};
@@ -167,29 +167,4 @@ fn ctrl_c_leaves_a_login_that_was_begun_elsewhere() {
     assert_eq!(ran.code(), 130);
     assert!(ran.stderr.contains("goes on"), "{}", ran.stderr);
     daemon.done();
-}
-
-#[test]
-fn an_issuer_that_cannot_be_reached_is_told_before_the_link_with_the_next_step() {
-    let message = "could not connect to the issuer: could not reach `auth.openai.com`";
-    let error =
-        WireError::upstream(ErrorCode::AuthUnavailable, Retry::Safe, message).next(NextStep::CheckNetwork);
-    let told = format!(
-        "error: {message}\nnext: {}\nthe login waits, and succeeds only once the issuer can be reached\n\n",
-        NextStep::CheckNetwork.render(Surface::Shell)
-    );
-    for args in [&["login"][..], &["login", "--device"], &["login", "--no-browser"]] {
-        let place = Place::new();
-        let fields = json!({ "issuerError": error, "deviceNote": message });
-        let daemon = place.daemon(vec![script(move |mut session| {
-            begin_with(&mut session, "not_authenticated", &Value::Null, &fields);
-            complete(&mut session, "l", &ada(), &Value::Null);
-        })]);
-        let ran = place.run(args);
-        assert_eq!(ran.code(), 0, "{}", ran.stderr);
-        assert!(ran.stderr.starts_with(&told), "{}", ran.stderr);
-        assert_eq!(ran.stderr.matches(message).count(), 1, "{}", ran.stderr);
-        assert!(format!("{}{}", ran.stdout, ran.stderr).contains(LINK), "the login goes on");
-        daemon.done();
-    }
 }

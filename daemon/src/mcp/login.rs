@@ -116,7 +116,7 @@ async fn offer(peer: Peer<RoleServer>, service: CodexService, login: LoginStartR
 }
 
 fn elicitation(login: &LoginStartResult) -> ElicitRequest {
-    let mut message = people::login::invitation(login);
+    let mut message = "Sign in to Codex with your ChatGPT account".to_owned();
     if let Some(code) = &login.device {
         message = format!("{message}; or, in a browser anywhere, {}", people::login::device(code));
     }

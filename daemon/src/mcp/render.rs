@@ -55,8 +55,7 @@ pub(super) fn login(login: &LoginStartResult) -> Vec<ContentBlock> {
             "A login is on its way: {step}. codex_status tells its end."
         ))];
     }
-    let mut lines: Vec<_> =
-        waiting::unreached(login, Surface::ClaudeCode).as_deref().map(sentence).into_iter().collect();
+    let mut lines = Vec::new();
     let mut ends = Vec::new();
     if waiting::link_is_open(login, now) {
         let opened =

@@ -17,9 +17,8 @@ use crate::place;
 use crate::secret::Secret;
 use crate::upstream::{ErrorKind, Upstream, UpstreamError};
 
-/// How long a person's link waits for the device code beside it, and for word that the issuer can be reached. A code that comes
-/// later is told with the status; an issuer that takes longer counts as not reached, which only the offer of the link says.
-const OFFER_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a person's link waits for the device code beside it; one that comes later is told with the status.
+const DEVICE_CODE_PATIENCE: Duration = Duration::from_secs(3);
 
 impl CodexService {
     /// Starts a login or joins the pending one, for a session with this environment. What `wish` leaves open is decided by
@@ -34,28 +33,22 @@ impl CodexService {
         let joined = matches!(&*tokens.logins().borrow(), LoginState::Pending(_));
         let prove = prover(self.inner.upstream.clone());
         let mut pending = tokens.login_start(prove).await.map_err(|error| error.to_wire())?;
-        let place = place::of(session);
-        let is_needed = !matches!(place, Place::Desktop | Place::Wsl) || pending.redirect_port.is_none();
-        let with_code = async {
-            if !wish.device.unwrap_or(is_needed) {
-                return None;
-            }
-            let offered = tokens.login_offer_device(&pending.login_id);
-            // Refused is the offer of a login that has ended: the browser was faster. Its end is told as every login's.
-            tokio::time::timeout(OFFER_PATIENCE, offered).await.ok()?.ok()
-        };
-        let (issuer_error, with_code) = tokio::join!(self.issuer_unreached(OFFER_PATIENCE), with_code);
-        let issuer_error = issuer_error?;
-        pending = with_code.unwrap_or(pending);
-        // Whoever joins a pending login has its tab open already. Nobody is sent to sign in where it leads to nothing.
+        // Whoever joins a pending login has its tab open already.
         let opened = match wish.open_browser {
             true if joined => Opened::Elsewhere,
-            true if issuer_error.is_some() => Opened::InVain,
             true => browser::open(&pending.authorize_url, session),
             false => Opened::NotAsked,
         };
+        let place = place::of(session);
+        let is_needed = !matches!(place, Place::Desktop | Place::Wsl) || pending.redirect_port.is_none();
+        if wish.device.unwrap_or(is_needed) {
+            let offered = tokens.login_offer_device(&pending.login_id);
+            // Refused is the offer of a login that has ended: the browser was faster. Its end is told as every login's.
+            if let Ok(Ok(offered)) = tokio::time::timeout(DEVICE_CODE_PATIENCE, offered).await {
+                pending = offered;
+            }
+        }
         let mut result = shown(&pending, place);
-        result.issuer_error = issuer_error;
         result.browser_opened = opened == Opened::Yes;
         result.browser_note = opened.note();
         Ok(result)
@@ -84,7 +77,6 @@ impl CodexService {
             LoginState::Pending(pending) if pending.login_id == known.login_id => Ok(LoginStartResult {
                 browser_opened: known.browser_opened,
                 browser_note: known.browser_note.clone(),
-                issuer_error: known.issuer_error.clone(),
                 ..shown(&pending, known.place)
             }),
             state => Err(completed(state, &known.login_id)),
@@ -196,11 +188,10 @@ fn shown(pending: &PendingLogin, place: Place) -> LoginStartResult {
             Step::Proving => LoginStep::Proving,
             Step::Saving => LoginStep::Saving,
         },
-        issuer_error: None,
     }
 }
 
-/// But for the browser and the way to the issuer: both are told to whoever asks, as they are at that time.
+/// But for the browser, which is the asking session's own affair.
 fn same(known: &LoginStartResult, now: &LoginStartResult) -> bool {
     (&known.device, &known.device_note, known.step, known.link_expires_at, known.redirect_port)
         == (&now.device, &now.device_note, now.step, now.link_expires_at, now.redirect_port)

@@ -1,6 +1,6 @@
 //! The way to the issuer and to the backend, tried without a token.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use codex_oauth_proto::api::probe::{Chosen, ProbeResult, Service, Step, Way};
 use codex_oauth_proto::connect::with_causes;
@@ -34,29 +34,18 @@ const BACKEND_PATH: &str = "/codex/models";
 impl CodexService {
     /// Tries both ways at once.
     pub(crate) async fn probe_ways(&self) -> Result<ProbeResult, WireError> {
-        let limit = self.inner.limits.backend_request;
-        let issuer = self.probe_way(Service::Issuer, limit);
-        let backend = self.probe_way(Service::Backend, limit);
+        let ways = &self.inner.ways;
+        let issuer = self.probe_way(Service::Issuer, format!("{}{ISSUER_PATH}", ways.issuer));
+        let backend = self.probe_way(Service::Backend, format!("{}{BACKEND_PATH}", ways.backend));
         let (issuer, backend) = tokio::join!(issuer, backend);
         Ok(ProbeResult { ways: vec![issuer?, backend?] })
     }
 
-    /// Why the issuer gave no answer at all within `limit`, if so.
-    pub(super) async fn issuer_unreached(&self, limit: Duration) -> Result<Option<WireError>, WireError> {
-        let way = self.probe_way(Service::Issuer, limit).await?;
-        Ok(way.error.filter(|_| way.http_status.is_none()))
-    }
-
-    async fn probe_way(&self, service: Service, limit: Duration) -> Result<Way, WireError> {
-        let Ways { issuer, backend, .. } = &self.inner.ways;
-        let url = match service {
-            Service::Issuer => format!("{issuer}{ISSUER_PATH}"),
-            _ => format!("{backend}{BACKEND_PATH}"),
-        };
+    async fn probe_way(&self, service: Service, url: String) -> Result<Way, WireError> {
         let Ways { network, user_agent, .. } = &self.inner.ways;
         // Both were checked at the start.
         let url = Url::parse(&url).map_err(|error| internal("read an address", &error))?;
-        let probed = network.probe(&url, user_agent, limit).await;
+        let probed = network.probe(&url, user_agent, self.inner.limits.backend_request).await;
         Ok(way(service, network, &url, probed))
     }
 }

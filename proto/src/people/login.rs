@@ -39,22 +39,9 @@ pub fn hint(login: &LoginStartResult, surface: Surface) -> Option<String> {
     }
 }
 
-/// Why there is no device code although one was looked for; nothing beside [`unreached`], which says it of all ways.
+/// Why there is no device code although one was looked for.
 pub fn no_device(login: &LoginStartResult) -> Option<String> {
-    let is_news = login.device.is_none() && login.issuer_error.is_none();
-    login.device_note.as_ref().filter(|_| is_news).map(|why| format!("no device code: {why}"))
-}
-
-/// That no way through the login leads to an end at the moment, why, and the next step.
-pub fn unreached(login: &LoginStartResult, surface: Surface) -> Option<String> {
-    let error = login.issuer_error.as_ref()?.render(surface);
-    Some(format!("{error}\nthe login waits, and succeeds only once the issuer can be reached"))
-}
-
-/// What a client asks that shows the link itself.
-pub fn invitation(login: &LoginStartResult) -> String {
-    let not_now = login.issuer_error.as_ref().map(|error| format!(" (not possible now: {})", error.message));
-    format!("Sign in to Codex with your ChatGPT account{}", not_now.unwrap_or_default())
+    login.device_note.as_ref().filter(|_| login.device.is_none()).map(|why| format!("no device code: {why}"))
 }
 
 /// How far a login is that no longer waits for its person.
@@ -104,7 +91,6 @@ pub(super) fn rows(login: &LoginStartResult, now: u64, surface: Surface) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorCode, NextStep, Retry, WireError};
 
     fn login(place: Place) -> LoginStartResult {
         LoginStartResult {
@@ -124,7 +110,6 @@ mod tests {
             device_note: None,
             place,
             step: LoginStep::Waiting,
-            issuer_error: None,
         }
     }
 
@@ -144,22 +129,6 @@ mod tests {
         assert_eq!(hint(&login(Place::Desktop), Surface::Shell), None);
         let taken = LoginStartResult { redirect_port: None, ..login(Place::Desktop) };
         assert!(hint(&taken, Surface::ClaudeCode).unwrap().contains("never the chat"));
-    }
-
-    #[test]
-    fn an_issuer_that_is_not_reached_is_said_once_with_the_next_step_wherever_a_login_is_offered() {
-        let error =
-            WireError::upstream(ErrorCode::AuthUnavailable, Retry::Safe, "could not connect to the issuer");
-        let error = error.next(NextStep::CheckNetwork);
-        let well =
-            LoginStartResult { device: None, device_note: Some("off".to_owned()), ..login(Place::Ssh) };
-        assert_eq!((unreached(&well, Surface::Shell), no_device(&well).is_some()), (None, true));
-        assert!(!invitation(&well).contains("not possible"));
-        let not = LoginStartResult { issuer_error: Some(error.clone()), ..well };
-        let why = unreached(&not, Surface::ClaudeCode).unwrap();
-        assert!(why.starts_with(&error.render(Surface::ClaudeCode)) && why.contains("\nnext: "), "{why}");
-        assert_eq!(no_device(&not), None);
-        assert!(invitation(&not).ends_with("(not possible now: could not connect to the issuer)"));
     }
 
     #[test]

@@ -33,7 +33,6 @@ pub(crate) fn all() -> Vec<Sample> {
         device_note: None,
         place: Place::Ssh,
         step: LoginStep::Waiting,
-        issuer_error: None,
     };
     let updated = LoginStartResult {
         redirect_port: None,
@@ -41,7 +40,6 @@ pub(crate) fn all() -> Vec<Sample> {
         device: None,
         device_note: Some("device login is not enabled here (the issuer answered 404)".to_owned()),
         step: LoginStep::Proving,
-        issuer_error: Some(unreachable()),
         ..pending.clone()
     };
     let own = NamedAccount {

@@ -12,11 +12,6 @@ use crate::output::Output;
 pub(super) const PROMPT: &str =
     "or paste the address that the browser ended at (it is not shown), then Enter: ";
 
-/// First of all what keeps every way from leading anywhere.
-pub(super) fn unreached(output: &mut Output, login: &LoginStartResult) -> io::Result<()> {
-    people::unreached(login, Surface::Shell).map_or(Ok(()), |why| output.say(&format!("error: {why}\n")))
-}
-
 /// The link for another program, and the rest for the person.
 pub(super) fn link_alone(output: &mut Output, login: &LoginStartResult) -> io::Result<()> {
     output.line(&login.auth_url)?;

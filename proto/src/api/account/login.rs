@@ -75,9 +75,6 @@ pub struct LoginStartResult {
     /// How far the login is.
     #[serde(default)]
     pub step: LoginStep,
-    /// Why the daemon could not reach the issuer when this was asked for, if so: the login waits, and cannot succeed before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub issuer_error: Option<WireError>,
 }
 
 /// What a person enters where, in a browser anywhere (WIRE §3).
