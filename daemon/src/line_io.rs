@@ -148,6 +148,10 @@ impl LineWriter {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             rest = &rest[written..];
+            if !rest.is_empty() {
+                // A peer that reads as fast as this writes would keep everybody else waiting.
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
     }
