@@ -30,7 +30,8 @@ fn of_the_same_letters(typed: &str, line: impl IntoIterator<Item = OsString>) ->
     let before = line.into_iter().skip(1).take_while(|word| word != typed);
     let here: &Command = before.fold(&all, |here, word| here.find_subcommand(&word).unwrap_or(here));
     let wanted = letters(typed);
-    let names = here.get_subcommands().flat_map(Command::get_name_and_visible_aliases);
+    let shown = here.get_subcommands().filter(|command| !command.is_hide_set());
+    let names = shown.flat_map(Command::get_name_and_visible_aliases);
     names.filter(|name| letters(name) == wanted).map(str::to_owned).collect()
 }
 

@@ -18,7 +18,7 @@ impl Names {
 
     /// The next conversation's name upstream: 32 hex digits.
     pub(super) fn conversation(&self) -> String {
-        /// 2^128 over the golden ratio: neighbours differ in every digit. It is odd, so no two of 2^48 names end in the same
+        /// 2^128 over the golden ratio, so that neighbours lie far apart. It is odd, so no two of 2^48 names end in the same
         /// [`ID_DIGITS`].
         const STEP: u128 = 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
         let n = u128::from(self.given.fetch_add(1, Ordering::Relaxed));
