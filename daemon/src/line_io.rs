@@ -139,10 +139,10 @@ impl LineWriter {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         while !rest.is_empty() {
-            // Most lines fit at once, and are not worth a timer.
+            // Most lines fit at once. What a wait needs is in a box: every session would hold room for it.
             let written = match self.stream.try_write(rest) {
                 Some(written) => written?,
-                None => self.write_within_stall(rest).await?,
+                None => Box::pin(self.write_within_stall(rest)).await?,
             };
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
