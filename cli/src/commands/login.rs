@@ -55,23 +55,28 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
     let quiet = args.no_browser || context.env.is_on("CODEX_OAUTH_NO_BROWSER") && !args.device && !args.paste;
     let open_browser = !quiet && !args.device && !args.paste;
     let device = if args.device { Some(true) } else { None };
+    // First the watch: a Ctrl-C while the login is being begun must not leave it behind.
+    let interrupt = Interrupt::watch()?;
     let login =
         client.call::<LoginStart>(&LoginStartParams { open_browser, device, account: args.account })?;
-    let interrupt = Interrupt::watch()?;
     let joined = before.pending_login.is_some_and(|pending| pending.login_id == login.login_id);
-    if quiet {
-        show::link_alone(&mut context.output, &login)?;
-    } else {
-        show::ways(&mut context.output, &login, open_browser)?;
-    }
     let elsewhere = matches!(login.place, Place::Ssh | Place::Container | Place::Headless);
     let pasting =
         args.paste || cfg!(unix) && terminal && !quiet && (elsewhere || login.redirect_port.is_none());
     let mut waiting = Waiting { context, client, interrupt, login, prompt: None };
-    if pasting {
-        waiting.prompt()?;
-    }
-    let ended = waiting.end();
+    let ended = if waiting.interrupt.happened() {
+        Ok(None)
+    } else {
+        if quiet {
+            show::link_alone(&mut waiting.context.output, &waiting.login)?;
+        } else {
+            show::ways(&mut waiting.context.output, &waiting.login, open_browser)?;
+        }
+        if pasting {
+            waiting.prompt()?;
+        }
+        waiting.end()
+    };
     // The terminal is as it was before, whatever is said last.
     waiting.prompt = None;
     let Waiting { context, mut client, login, interrupt, .. } = waiting;

@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use codex_oauth_proto::jsonrpc::Request;
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 use serde_json::{Value, json};
 
@@ -35,15 +36,20 @@ pub(crate) fn begin(session: &mut Session, status: &str, pending: &Value, browse
 
 /// The same for a login with these fields changed; gives the parameters.
 pub(crate) fn begin_with(session: &mut Session, status: &str, pending: &Value, fields: &Value) -> Value {
+    let request = asked_to_begin(session, status, pending);
+    session.reply(&request, login_with(fields));
+    request.params
+}
+
+/// Answers `account/read`, and not yet what is asked next: `account/login/start`.
+fn asked_to_begin(session: &mut Session, status: &str, pending: &Value) -> Request {
     let request = session.request("account/read");
     session.reply(
         &request,
         json!({ "status": status, "account": null, "expiresAt": null, "canRefresh": false, "note": null,
                 "credentialFile": "/a", "pendingLogin": pending, "probe": null }),
     );
-    let request = session.request("account/login/start");
-    session.reply(&request, login_with(fields));
-    request.params
+    session.request("account/login/start")
 }
 
 pub(crate) fn complete(session: &mut Session, login_id: &str, account: &Value, error: &Value) {
@@ -150,6 +156,29 @@ fn ctrl_c_calls_off_a_login_that_was_begun_here() {
     let ran = running.finish();
     assert_eq!(ran.code(), 130);
     assert!(ran.stderr.ends_with("login called off\n"), "{}", ran.stderr);
+    daemon.done();
+}
+
+#[test]
+fn ctrl_c_while_a_login_is_being_begun_calls_it_off_as_soon_as_there_is_one() {
+    let place = Place::new();
+    let (asked, is_asked) = mpsc::channel();
+    let (pressed, go_on) = mpsc::channel();
+    let daemon = place.daemon(vec![script(move |mut session| {
+        let request = asked_to_begin(&mut session, "not_authenticated", &Value::Null);
+        asked.send(()).unwrap();
+        go_on.recv_timeout(PATIENCE).unwrap();
+        session.reply(&request, login(true));
+        let request = session.request("account/login/cancel");
+        assert_eq!(request.params, json!({ "loginId": "l" }));
+        session.reply(&request, json!({}));
+    })]);
+    let running = Running::start(&mut place.command(&["login"]));
+    is_asked.recv_timeout(PATIENCE).unwrap();
+    running.interrupt();
+    pressed.send(()).unwrap();
+    let ran = running.finish();
+    assert_eq!((ran.code(), ran.stderr.as_str()), (130, "login called off\n"));
     daemon.done();
 }
 
