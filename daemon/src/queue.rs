@@ -63,6 +63,11 @@ impl<T> Sender<T> {
         }
         true
     }
+
+    /// Takes no more, of no sender. What is in it is taken out, and then comes the end.
+    pub(crate) fn close(&self) {
+        self.open.close();
+    }
 }
 
 impl<T> fmt::Debug for Sender<T> {
@@ -108,10 +113,16 @@ impl<T> Drop for Receiver<T> {
     }
 }
 
-impl<T> Drop for Open<T> {
-    fn drop(&mut self) {
+impl<T> Open<T> {
+    fn close(&self) {
         self.0.state.lock().is_closed = true;
         self.0.changed.notify_one();
+    }
+}
+
+impl<T> Drop for Open<T> {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -150,6 +161,11 @@ mod tests {
         assert_eq!(receiver.take(Some(Duration::ZERO)), Some(Vec::new()), "none came in time");
         assert!(sender.clone().push(1, false));
         drop(sender);
+        assert_eq!((receiver.take(None), receiver.take(None)), (Some(vec![1]), None));
+        let (sender, receiver) = queue(4, LONG);
+        assert!(sender.push(1, false));
+        sender.clone().close();
+        assert!(!sender.push(2, true), "it is closed for every sender");
         assert_eq!((receiver.take(None), receiver.take(None)), (Some(vec![1]), None));
         let (sender, receiver) = queue(4, LONG);
         drop(receiver);

@@ -2,7 +2,8 @@
 //!
 //! Promises: what was committed survives the death of this process, not a power cut (WAL, synchronous NORMAL); no question
 //! waits for the disk, which has one thread of its own, fed by a bounded queue and committing what is queued in one
-//! transaction; a database that is full, broken, or of a newer build costs the history, never the service.
+//! transaction; a database that is full, broken, or of a newer build costs the history, never the service. An orderly end
+//! leaves one file, and a kill its log beside it, for the next daemon.
 
 mod database;
 mod schema;
@@ -19,6 +20,8 @@ use codex_oauth_proto::api::trace::Trace;
 use codex_oauth_proto::api::turn::{Completed, Kept};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::queue::{Sender, queue};
 use database::Database;
@@ -32,7 +35,7 @@ pub(crate) use turns::Key;
 /// Jobs that may wait for the disk. A running turn has at most one there, and each session's calls at most one more.
 const QUEUE: usize = 1024;
 
-/// How long the daemon's end waits for the last commits.
+/// How long the daemon's end waits for the last commits, and for `SQLite` to put its log away.
 const LAST_COMMITS: Duration = Duration::from_secs(2);
 
 /// Why something could not be kept or looked up. The message is for people.
@@ -48,6 +51,8 @@ pub(crate) struct State {
     /// Outcomes that somebody has.
     given_out: Waiting<Ended>,
     fault: Arc<Mutex<Option<String>>>,
+    /// Cancelled when the thread has closed the database.
+    closed: CancellationToken,
 }
 
 impl State {
@@ -59,8 +64,13 @@ impl State {
         let (queue, jobs) = queue(QUEUE, worker::LINGER);
         let fault = Arc::new(Mutex::new(None));
         let database = Database::new(path, Arc::clone(&fault));
-        std::thread::Builder::new().name("state".to_owned()).spawn(move || worker::work(database, &jobs))?;
-        Ok(Self { queue, traces: Waiting::default(), given_out: Waiting::default(), fault })
+        let closed = CancellationToken::new();
+        let closes = closed.clone().drop_guard();
+        std::thread::Builder::new().name("state".to_owned()).spawn(move || {
+            worker::work(database, &jobs);
+            drop(closes);
+        })?;
+        Ok(Self { queue, traces: Waiting::default(), given_out: Waiting::default(), fault, closed })
     }
 
     /// Why answers are not kept at the moment, if so: the last failure, until what failed, or what needs more, has worked.
@@ -108,10 +118,16 @@ impl State {
         self.run(|db| turns::outcomes(db)).await
     }
 
-    /// Waits until everything queued is committed. The last call of a daemon's life.
+    /// Waits until everything queued is committed, and until the database is closed: `SQLite` then copies its log into it and
+    /// removes the log, unless another daemon has the database open. The last call of a daemon's life.
     pub(crate) async fn close(&self) {
-        if tokio::time::timeout(LAST_COMMITS, self.run(|_| Ok(()))).await.is_err() {
+        let deadline = Instant::now() + LAST_COMMITS;
+        if timeout_at(deadline, self.run(|_| Ok(()))).await.is_err() {
             tracing::warn!("the last answers could not be kept: the disk does not answer");
+        }
+        self.queue.close();
+        if timeout_at(deadline, self.closed.cancelled()).await.is_err() {
+            tracing::info!("the database could not be closed in time: the next daemon finds its log");
         }
     }
 

@@ -119,7 +119,7 @@ impl CodexService {
         self.inner.state.fault()
     }
 
-    /// Waits for the last commits.
+    /// Waits for the last commits, and for the database to be closed.
     pub(crate) async fn close(&self) {
         self.inner.state.close().await;
     }

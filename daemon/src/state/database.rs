@@ -10,11 +10,12 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::schema::{self, SchemaError};
 use super::worker::{Job, Need};
-use super::{StateError, now, turns};
+use super::{LAST_COMMITS, StateError, now, turns};
 use crate::fsx::{self, FsError};
 
-/// How long another process may hold the database: a daemon that hands over to this one commits in microseconds.
-const BUSY: Duration = Duration::from_secs(1);
+/// How long another process may hold the database: a daemon that hands over to this one commits in microseconds, and its last
+/// act, to close the database, ends with it.
+const BUSY: Duration = LAST_COMMITS.saturating_add(Duration::from_secs(1));
 
 /// After a failed attempt to open the database the next one is made no sooner.
 const REOPEN_AFTER_US: i64 = 10 * 1_000_000;

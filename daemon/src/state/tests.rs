@@ -52,6 +52,21 @@ fn trace(id: String) -> Trace {
     }
 }
 
+impl State {
+    /// Until everything queued is committed, or is not for want of room.
+    async fn committed(&self) {
+        self.run(|_| Ok(())).await.ok();
+    }
+}
+
+/// The database's files, in the order of their names.
+fn files(dir: &Path) -> Vec<String> {
+    let listed = std::fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = listed.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
 async fn found(state: &State, n: u64) -> Option<Completed> {
     state.find(key(n)).await.unwrap()
 }
@@ -76,6 +91,48 @@ async fn what_was_kept_outlives_its_daemon() {
     assert_eq!(ids, ["c", "b", "a"]);
     assert_eq!(second.outcome("b".to_owned()).await.unwrap().unwrap().outcome, answer("b", "late"));
     assert_eq!(second.outcome("d".to_owned()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_last_one_to_close_the_database_leaves_one_file() {
+    const ALL: [&str; 3] = ["state.sqlite", "state.sqlite-shm", "state.sqlite-wal"];
+    let dir = folder();
+    let first = open(dir.path());
+    assert_eq!(found(&first, 1).await, None);
+    first.end(Some(key(1)), answer("a", "42"), false);
+    let second = open(dir.path());
+    assert_eq!(found(&second, 2).await, None);
+    first.close().await;
+    assert_eq!(files(dir.path()), ALL, "another daemon has it open");
+    second.end(Some(key(2)), answer("b", "42"), false);
+    // Nobody waited for it.
+    second.close().await;
+    assert_eq!(files(dir.path()), ALL[..1]);
+    let third = open(dir.path());
+    assert_eq!(
+        (found(&third, 1).await, found(&third, 2).await),
+        (Some(answer("a", "42")), Some(answer("b", "42")))
+    );
+}
+
+#[tokio::test]
+async fn a_database_that_one_daemon_closes_while_the_next_one_opens_it_keeps_everything() {
+    let dir = folder();
+    let mut before = open(dir.path());
+    for n in 0..100 {
+        before.end(Some(key(n)), answer("a", "42"), false);
+        let (after, ()) = if n % 2 == 0 {
+            let after = open(dir.path());
+            (after, before.close().await)
+        } else {
+            tokio::join!(async { open(dir.path()) }, before.close())
+        };
+        for n in 0..=n {
+            assert_eq!(found(&after, n).await, Some(answer("a", "42")), "{n}");
+        }
+        assert_eq!(after.fault(), None);
+        before = after;
+    }
 }
 
 #[tokio::test]
@@ -124,18 +181,10 @@ async fn a_broken_database_is_set_aside() {
         let first = open(dir.path());
         first.end(Some(key(1)), answer("a", "42"), false);
         first.close().await;
-        drop(first);
-        // The last one to close it takes the log away.
-        while dir.path().join("state.sqlite-wal").exists() {
-            std::thread::yield_now();
-        }
         crate::fsx::write_durable(&path, broken.as_bytes()).unwrap();
         let second = open(dir.path());
         assert_eq!((found(&second, 1).await, second.fault()), (None, None));
-        drop(second);
-        while dir.path().join("state.sqlite-wal").exists() {
-            std::thread::yield_now();
-        }
+        second.close().await;
     }
     let aside: Vec<String> = std::fs::read_dir(dir.path())
         .unwrap()
@@ -172,10 +221,10 @@ async fn a_full_disk_costs_an_answer_and_is_over_when_there_is_room() {
     let state = open(dir.path());
     state.end(Some(key(1)), answer("a", "42"), false);
     // By itself: a full disk may undo all that is committed together.
-    state.close().await;
+    state.committed().await;
     state.run(|db| db.connection.query_row("PRAGMA max_page_count = 1", [], |_| Ok(()))).await.unwrap();
     state.end(Some(key(2)), answer("b", &"long ".repeat(100_000)), false);
-    state.close().await;
+    state.committed().await;
     assert!(state.fault().unwrap().contains("full"), "{:?}", state.fault());
     assert_eq!((found(&state, 1).await, found(&state, 2).await), (Some(answer("a", "42")), None));
     state.run(|db| db.connection.query_row("PRAGMA max_page_count = 100000", [], |_| Ok(()))).await.unwrap();
@@ -195,7 +244,7 @@ async fn a_disk_that_was_full_is_shown_until_an_answer_fits_again() {
     // Room for what is small.
     pages(state.clone(), format!("PRAGMA max_page_count = {}", count + 4)).await;
     state.end(Some(key(1)), answer("a", &"long ".repeat(100_000)), false);
-    state.close().await;
+    state.committed().await;
     let fault = state.fault().unwrap();
     assert!(fault.contains("full"), "{fault}");
     state.keep_trace(trace("trace".to_owned()));
@@ -261,7 +310,7 @@ async fn the_files_are_for_this_user_alone() {
     let dir = folder();
     let state = open(dir.path());
     state.end(None, answer("a", "42"), false);
-    state.close().await;
+    state.committed().await;
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let mode = entry.unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{mode:o}");

@@ -84,7 +84,7 @@ where
     }
 }
 
-/// Until every handle is dropped.
+/// Until the queue is closed, or every handle is dropped. The database is closed with it.
 pub(super) fn work(mut database: Database, jobs: &Receiver<Box<dyn Job>>) {
     // Opened at once, beside the daemon's start, so that the first question does not wait for it.
     database.transaction(Vec::new());

@@ -91,6 +91,9 @@ fn calls_that_cross_a_hand_over_are_answered_once() {
     }
     assert_eq!(rig.fake.requests(Endpoint::Responses).len(), asked, "each was sent upstream once");
     drop(first);
+    // One opens the database while another closes it.
+    let log = std::fs::read_to_string(rig.home.path().join("state/daemon.log")).unwrap();
+    assert!(log.contains("handed over") && !log.contains("answers are not kept"), "{log}");
 }
 
 /// Asks the daemon that serves to hand over.

@@ -1,7 +1,9 @@
 //! The end: what runs is finished or told, what is new is turned away, nothing is left.
 
+use codex_oauth_proto::api::daemon::{Drain, DrainParams};
+use codex_oauth_proto::api::trace::{List, ListParams};
 use codex_oauth_proto::hello::Role;
-use codex_oauth_rig::{Lines, Rig, eventually, text_of};
+use codex_oauth_rig::{Daemon, Lines, Rig, eventually, text_of};
 use fake_openai::{Effect, Endpoint, Script};
 use rustix::process::Signal;
 use serde_json::json;
@@ -91,6 +93,49 @@ fn a_client_that_does_not_read_its_answer_does_not_hold_the_end_up() {
     daemon.signal(Signal::INT);
     // Well before the 30 s after which a stalled session is closed: those are the rig's whole patience.
     assert!(daemon.wait().success());
+}
+
+#[test]
+fn each_orderly_end_leaves_the_database_in_one_file_and_the_start_after_a_kill_finds_its_log() {
+    let files = |rig: &Rig| {
+        let listed = std::fs::read_dir(rig.home.path().join("state")).unwrap();
+        let names = listed.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| name.starts_with("state.sqlite")).collect();
+        names.sort_unstable();
+        names
+    };
+    let unneeded = Rig::new().limits(&[("idle_ms", 20)]);
+    assert!(unneeded.daemon().wait().success());
+    assert_eq!(files(&unneeded), ["state.sqlite"]);
+
+    let rig = Rig::new();
+    rig.signed_in().kill();
+    let ask = || {
+        let mut lines = mcp(&rig.home);
+        call(&mut lines, &json!(1), "codex_query", &json!({"prompt": "kept"}));
+        assert!(text_of(&lines.answer(&json!(1))["result"]).contains("kept"));
+    };
+    let traces = || rig.api().call::<List>(&ListParams::default()).unwrap().traces.len();
+    let drain = |_: &Daemon| {
+        rig.api().call::<Drain>(&DrainParams::default()).unwrap();
+    };
+    let ends: [&dyn Fn(&Daemon); 3] =
+        [&|daemon| daemon.signal(Signal::TERM), &|daemon| daemon.signal(Signal::INT), &drain];
+    for (round, end) in (0..).zip(ends) {
+        let mut daemon = rig.daemon();
+        ask();
+        end(&daemon);
+        assert!(daemon.wait().success());
+        assert_eq!(files(&rig), ["state.sqlite"]);
+        let daemon = rig.daemon();
+        ask();
+        // Who asks waits for the commit.
+        assert_eq!(traces(), 2 * round + 2);
+        daemon.kill();
+        assert_eq!(files(&rig), ["state.sqlite", "state.sqlite-shm", "state.sqlite-wal"]);
+    }
+    let _daemon = rig.daemon();
+    assert_eq!(traces(), 6);
 }
 
 #[test]
