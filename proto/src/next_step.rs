@@ -88,6 +88,11 @@ pub enum NextStep {
     NoService,
     /// Name an account that there is, or choose another one.
     ChooseAccount,
+    /// Make an account that is signed in the default one: the default one is not.
+    UseAccount {
+        /// The account's.
+        name: String,
+    },
     /// Sign in, or out, with the Codex CLI itself, or use a login of our own.
     UseCodexCli,
     /// A step that this build does not know.
@@ -158,6 +163,10 @@ impl NextStep {
             Self::ChooseAccount => pick(
                 "ask the user which account to use; `codex-oauth account list` shows them",
                 "look at `codex-oauth account list`",
+            ),
+            Self::UseAccount { name } => pick(
+                &format!("ask the user whether to use the account {name}: `codex-oauth account use {name}`"),
+                &format!("run `codex-oauth account use {name}`"),
             ),
             Self::UseCodexCli => {
                 "use the Codex CLI once, or sign in on your own: `codex-oauth login --account NAME`"

@@ -55,6 +55,7 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
     let quiet = args.no_browser || context.env.is_on("CODEX_OAUTH_NO_BROWSER") && !args.device && !args.paste;
     let open_browser = !quiet && !args.device && !args.paste;
     let device = if args.device { Some(true) } else { None };
+    let named = args.account.clone();
     // First the watch: a Ctrl-C while the login is being begun must not leave it behind.
     let interrupt = Interrupt::watch()?;
     let login =
@@ -95,7 +96,8 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
         if let Some(note) = completed.note {
             context.output.note(&note)?;
         }
-        context.output.say("next: ask something, `codex-oauth ask \"...\"`")?;
+        let account = named.map(|name| format!("--account {name} ")).unwrap_or_default();
+        context.output.say(&format!("next: ask something, `codex-oauth ask {account}\"...\"`"))?;
         return Ok(Exit::Success);
     }
     let error = completed.error.unwrap_or_else(|| failed("could not sign in: the daemon does not say why"));

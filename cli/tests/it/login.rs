@@ -92,6 +92,22 @@ fn without_a_browser_the_link_is_alone_on_standard_output() {
 }
 
 #[test]
+fn who_signs_in_to_a_named_account_is_told_how_to_ask_with_it() {
+    for args in [&["login", "--account", "work"][..], &["account", "add", "work"]] {
+        let place = Place::new();
+        let daemon = place.daemon(vec![script(|mut session| {
+            let params = begin_with(&mut session, "not_authenticated", &Value::Null, &json!({}));
+            assert_eq!(params["account"], "work");
+            complete(&mut session, "l", &ada(), &Value::Null);
+        })]);
+        let ran = place.run(args);
+        let next = "\nnext: ask something, `codex-oauth ask --account work \"...\"`\n";
+        assert!(ran.code() == 0 && ran.stderr.ends_with(next), "{}", ran.stderr);
+        daemon.done();
+    }
+}
+
+#[test]
 fn with_a_browser_everything_goes_to_standard_error_the_link_too() {
     for (opened, told) in [(true, "a browser has opened"), (false, "open this link to sign in")] {
         let place = Place::new();

@@ -110,6 +110,25 @@ fn each_state_of_the_login_has_its_line_its_next_step_and_its_exit_code() {
 }
 
 #[test]
+fn a_default_account_that_is_signed_out_hides_no_other_one() {
+    let work = json!({ "name": "work", "isDefault": false, "status": "authenticated", "codexMode": null, "codexFile": null,
+                       "account": { "accountId": "acc", "email": "bob@example.com", "planType": "pro" } });
+    let fields = json!({ "status": "not_authenticated", "account": null, "expiresAt": null, "accountName": "default",
+                         "accounts": [work], "nextStep": { "do": "use_account", "name": "work" } });
+    let ran = shown(&["status"], account(&fields), json!({ "rateLimits": [] }), daemon_status());
+    assert_eq!(
+        ran.stdout,
+        format!(
+            "signed out (account default)\n\
+             account    work: bob@example.com (Pro)\n\
+             daemon     {BUILD} up 3 h · 5 sessions · 1 running\n\
+             next       run `codex-oauth account use work`\n"
+        )
+    );
+    assert_eq!(ran.code(), 3);
+}
+
+#[test]
 fn notes_a_waiting_login_and_an_older_daemon_are_shown() {
     let fields = json!({ "note": "the login cannot be renewed", "pendingLogin": {
         "loginId": "l", "authUrl": "https://a", "expiresAt": in_seconds(270), "browserOpened": true } });

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codex_oauth_proto::api::account::{
-    Account, CheckResult, Credits, HistoryEntry, HistoryResult, LoginStatus, LogoutResult, Probe, RateLimit,
-    RateLimitWindow, RateLimitsResult, ReadResult,
+    Account, CheckResult, Credits, HistoryEntry, HistoryResult, LoginStatus, LogoutResult, NamedAccount,
+    Probe, RateLimit, RateLimitWindow, RateLimitsResult, ReadResult,
 };
 use codex_oauth_proto::{NextStep, WireError};
 use tokio::time::Instant;
@@ -46,7 +46,16 @@ impl CodexService {
         };
         let status = account.tokens.status().await;
         let pending_login = self.login_pending();
-        let accounts = if account.is_one_of_several { self.accounts().await?.accounts } else { Vec::new() };
+        let is_signed_out = matches!(status.state, AuthState::NotAuthenticated);
+        let mut accounts = Vec::new();
+        // An account without a login is none of those that there are.
+        if account.is_one_of_several || is_signed_out {
+            accounts = self.accounts().await?.accounts;
+            if accounts.iter().all(|other| other.name == account.name) {
+                accounts.clear();
+            }
+        }
+        let instead = if is_signed_out && choice.is_none() { use_of_others(&accounts) } else { None };
         Ok(ReadResult {
             status: word(&status.state),
             account: person(&status),
@@ -54,7 +63,7 @@ impl CodexService {
             refused_at: status.refused_at.map(unix),
             can_refresh: status.has_refresh_token && status.not_refreshable.is_none(),
             note: note(&status),
-            next_step: next_step(&status),
+            next_step: instead.or_else(|| next_step(&status)),
             credential_file: status.file.display().to_string(),
             pending_login,
             probe,
@@ -231,6 +240,15 @@ fn note(status: &AuthStatus) -> Option<String> {
         (_, Some(why)) => Some(format!("the login cannot be renewed: {why}")),
         (_, None) => None,
     }
+}
+
+/// What to do where others are signed in: to use the only one, or to choose.
+fn use_of_others(accounts: &[NamedAccount]) -> Option<NextStep> {
+    let is_in =
+        |of: &&NamedAccount| matches!(of.status, LoginStatus::Authenticated | LoginStatus::NeedsRefresh);
+    let mut signed_in = accounts.iter().filter(is_in);
+    let name = signed_in.next()?.name.clone();
+    Some(if signed_in.next().is_some() { NextStep::ChooseAccount } else { NextStep::UseAccount { name } })
 }
 
 /// What to do about the login; `None`: nothing, or what the note says happens by itself.

@@ -1,10 +1,11 @@
 //! Several accounts in one house: who serves whom, what is told of it, and that nobody but a person changes it.
 
 use codex_oauth_proto::api::account::{
-    self, AccountList, AccountParams, AccountUse, LoginStart, LoginStartParams, NamedAccount,
+    AccountList, AccountParams, AccountUse, LoginStart, LoginStartParams, LoginStatus, NamedAccount, Read,
+    ReadParams,
 };
 use codex_oauth_proto::api::turn::{self, COMPLETED, Completed, InputItem};
-use codex_oauth_proto::{Client, ErrorCode};
+use codex_oauth_proto::{Client, ErrorCode, NextStep};
 use codex_oauth_rig::{Daemon, Rig, Shim, login_end, text_of};
 use fake_openai::{Effect, Endpoint, Identity};
 use serde_json::json;
@@ -84,6 +85,41 @@ fn a_call_and_the_default_choose_the_account_and_every_answer_names_it() {
 }
 
 #[test]
+fn whoever_is_signed_in_to_a_further_account_alone_is_told_so_and_how_to_use_it() {
+    let rig = Rig::new();
+    let _daemon = rig.daemon();
+    let mut client = rig.api();
+    let mut read = |account: Option<&str>| {
+        let account = account.map(str::to_owned);
+        client.call::<Read>(&ReadParams { account, ..ReadParams::default() }).unwrap()
+    };
+    let nobody = read(None);
+    assert_eq!((nobody.accounts, nobody.next_step), (Vec::new(), Some(NextStep::Login)));
+    sign_in_as_bob(&rig);
+    let alone = read(None);
+    let listed = |accounts: &[NamedAccount]| accounts.iter().map(|of| of.name.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (alone.status, listed(&alone.accounts)),
+        (LoginStatus::NotAuthenticated, vec!["work".to_owned()])
+    );
+    assert_eq!(alone.next_step, Some(NextStep::UseAccount { name: "work".to_owned() }));
+    let chosen = (read(Some("default")), read(Some("work")));
+    assert_eq!(chosen.0.next_step, Some(NextStep::Login), "that account was asked for");
+    assert_eq!((chosen.1.status, chosen.1.accounts), (LoginStatus::Authenticated, Vec::new()));
+    let mut shim = Shim::initialized(&rig.home);
+    let told = text_of(&shim.request_tool("codex_status", &json!({})));
+    for line in [
+        "signed out (account default)",
+        "account    work: bob@example.com (Plus)",
+        "next       ask the user whether to use the account work: `codex-oauth account use work`",
+    ] {
+        assert!(told.lines().any(|shown| shown == line), "{line}\n{told}");
+    }
+    rig.api().call::<AccountUse>(&AccountParams { account: "work".to_owned() }).unwrap();
+    assert_eq!((read(None).status, read(None).next_step), (LoginStatus::Authenticated, None));
+}
+
+#[test]
 fn a_limit_that_is_reached_ends_the_question_and_never_moves_it_to_another_account() {
     let (rig, _daemon) = house();
     let mut client = rig.api();
@@ -117,6 +153,6 @@ fn the_folder_of_the_clients_process_chooses_its_account() {
     let listed = client.call::<AccountList>(&codex_oauth_proto::api::Empty {}).unwrap().accounts;
     let names: Vec<&NamedAccount> = listed.iter().collect();
     assert_eq!(names.len(), 1);
-    let read = client.call::<account::Read>(&account::ReadParams::default()).unwrap();
+    let read = client.call::<Read>(&ReadParams::default()).unwrap();
     assert_eq!(read.account_name, "work");
 }

@@ -105,7 +105,7 @@ pub struct ReadResult {
     /// The account's name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub account_name: String,
-    /// Every account, where there is more than one.
+    /// Every account, where there is another one than that of `account_name`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accounts: Vec<NamedAccount>,
     /// What of the plugin this one replaces is still there: a running copy, an API key.

@@ -86,6 +86,9 @@ fn row(label: &str, text: &str) -> String {
 fn login_line(account: &ReadResult, now: u64) -> String {
     let who = person(account.account.as_ref());
     match account.status {
+        LoginStatus::NotAuthenticated if !account.accounts.is_empty() => {
+            format!("signed out (account {})", account.account_name)
+        }
         LoginStatus::NotAuthenticated => "signed out".to_owned(),
         LoginStatus::Authenticated => {
             let token = account.expires_at.and_then(|at| until(at, now));

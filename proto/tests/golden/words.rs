@@ -51,7 +51,7 @@ pub(crate) fn next_steps() -> Vec<NextStep> {
         CheckNetwork, FixFile { path: path() }, FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() },
         Reconfigure { name: "proxy in `/home/ada/.config/codex-oauth/config.toml`".to_owned() }, CheckAddress { name: "CODEX_OAUTH_BACKEND_URL".to_owned() }, Mend, EndProcess { pid: 4711 }, OtherNetwork, SetClock,
         Upgrade, RunDaemon, AllowSpawn, ReadLog { path: "/home/ada/.local/state/codex-oauth/daemon.log".to_owned() }, UseService, NoService,
-        ChooseAccount, UseCodexCli, Unknown,
+        ChooseAccount, UseAccount { name: "work".to_owned() }, UseCodexCli, Unknown,
     )
 }
 

@@ -31,7 +31,12 @@ fn judge(read: &ReadResult, now: u64) -> Finding {
     let why = read.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
     let login = match read.status {
         LoginStatus::NotAuthenticated => {
-            Finding::fail("nobody is signed in to Codex", step(), Exit::SignedOut)
+            let what = if read.accounts.is_empty() {
+                "nobody is signed in to Codex".to_owned()
+            } else {
+                format!("nobody is signed in to the account {}", read.account_name)
+            };
+            Finding::fail(what, step(), Exit::SignedOut)
         }
         LoginStatus::Expired => {
             Finding::fail(format!("the login of {who} has ended{why}"), step(), Exit::SignedOut)
@@ -170,5 +175,7 @@ mod tests {
         assert_eq!(judge(&read("authenticated", "authenticated"), 0).status, Status::Ok);
         assert_eq!(judge(&read("authenticated", "expired"), 0).status, Status::Warn);
         assert_eq!(judge(&read("expired", "expired"), 0).status, Status::Fail);
+        let alone = judge(&read("not_authenticated", "authenticated"), 0);
+        assert!(format!("{alone:?}").contains("nobody is signed in to the account default"), "{alone:?}");
     }
 }
