@@ -6,6 +6,8 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
+use reqwest::header::{HeaderValue, InvalidHeaderValue};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
@@ -13,23 +15,43 @@ use zeroize::Zeroizing;
 ///
 /// A clone is the same text in memory.
 #[derive(Clone)]
-pub struct Secret(Arc<Text>);
+pub struct Secret(Arc<Kept>);
 
-struct Text {
+struct Kept {
     text: Zeroizing<String>,
-    /// Asked for with every question, of the same token for days.
+    // Both are asked for with every question, of the same token for days.
     fingerprint: OnceLock<Fingerprint>,
+    bearer: OnceLock<HeaderValue>,
 }
 
 impl Secret {
     /// Takes the text over; the caller keeps no copy.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(Arc::new(Text { text: Zeroizing::new(text.into()), fingerprint: OnceLock::new() }))
+        Self(Arc::new(Kept {
+            text: Zeroizing::new(text.into()),
+            fingerprint: OnceLock::new(),
+            bearer: OnceLock::new(),
+        }))
     }
 
     /// The text itself: for a request header, a request body or the credential file, nothing else.
     pub fn expose(&self) -> &str {
         &self.0.text
+    }
+
+    /// The text as the credentials of a request (RFC 6750 §2.1): `Bearer` and the token, marked as sensitive. Every copy is
+    /// the same bytes, wiped with the last of them.
+    ///
+    /// # Errors
+    /// When no header can carry it.
+    pub fn bearer(&self) -> Result<HeaderValue, InvalidHeaderValue> {
+        if let Some(made) = self.0.bearer.get() {
+            return Ok(made.clone());
+        }
+        let bytes = Zeroizing::new(["Bearer ", self.expose()].concat().into_bytes());
+        let mut bearer = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes))?;
+        bearer.set_sensitive(true);
+        Ok(self.0.bearer.get_or_init(|| bearer).clone())
     }
 
     /// The first 12 hex digits of SHA-256: enough to tell two tokens apart in a log, useless to spend one.
@@ -87,6 +109,16 @@ mod tests {
         let secret = Secret::new("rt_FAKE_never_print_me");
         assert!(!format!("{secret:?} {secret:#?}").contains("never_print_me"));
         assert_eq!(secret.expose(), "rt_FAKE_never_print_me");
+    }
+
+    #[test]
+    fn a_token_is_carried_by_a_header_that_does_not_print_it() {
+        let secret = Secret::new("at_FAKE_never_print_me");
+        for bearer in [secret.bearer().unwrap(), secret.bearer().unwrap()] {
+            assert_eq!(bearer.as_bytes(), b"Bearer at_FAKE_never_print_me");
+            assert!(!format!("{bearer:?} {secret:?}").contains("never_print_me"));
+        }
+        assert!(Secret::new("a\nb").bearer().is_err());
     }
 
     #[test]

@@ -285,8 +285,7 @@ impl Issuer {
         let exchange = Exchange::begins(request.method(), request.url(), bytes);
         let answered = client.execute(request).await;
         let head = answered.as_ref().ok().map(|response| (response.status(), response.headers()));
-        let request_id = head.and_then(|(_, headers)| headers.get("x-request-id")?.to_str().ok());
-        exchange.ends(head, request_id);
+        exchange.ends(head, |headers| Some(headers.get("x-request-id")?.to_str().ok()?.to_owned()));
         let mut response = answered.map_err(broken)?;
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());

@@ -24,8 +24,12 @@ impl Exchange {
         Self { began: Some(Instant::now()) }
     }
 
-    /// Its response head came, or none did. `request_id`: the server's name for it.
-    pub(crate) fn ends(self, head: Option<(StatusCode, &HeaderMap)>, request_id: Option<&str>) {
+    /// Its response head came, or none did. `request_id`: finds the server's name for it.
+    pub(crate) fn ends(
+        self,
+        head: Option<(StatusCode, &HeaderMap)>,
+        request_id: impl FnOnce(&HeaderMap) -> Option<String>,
+    ) {
         let (Some(began), Some(listener)) = (self.began, listener()) else { return };
         let took = ms(began.elapsed());
         let Some((status, headers)) = head else {
@@ -38,7 +42,8 @@ impl Exchange {
         }
         let kind =
             headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or("no content type");
-        let id = request_id.unwrap_or("none");
+        let id = request_id(headers);
+        let id = id.as_deref().unwrap_or("none");
         listener.tell(Tag::Http, format_args!("  after {took}, request id {id}, {kind}"));
     }
 }

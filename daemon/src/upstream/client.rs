@@ -80,11 +80,7 @@ impl Backend {
         grant: &Grant,
         mut headers: HeaderMap,
     ) -> Result<Request, InvalidHeaderValue> {
-        // One copy of the token, which the request takes along.
-        let bearer = format!("Bearer {}", grant.access_token.expose());
-        let mut bearer = HeaderValue::try_from(bearer)?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
+        headers.insert(AUTHORIZATION, grant.access_token.bearer()?);
         let account = HeaderValue::try_from(grant.account_id.as_str())?;
         headers.insert(&ACCOUNT_ID, account);
         headers.insert(&ORIGINATOR, self.settings.originator.clone());
@@ -106,7 +102,7 @@ impl Backend {
             Err(_elapsed) => Err(UpstreamError::new(ErrorKind::Timeout { after: limit }, Retry::Unknown)),
         };
         let head = answered.as_ref().ok().map(|response| (response.status(), response.headers()));
-        exchange.ends(head, head.and_then(|(_, headers)| classify::request_id(headers)).as_deref());
+        exchange.ends(head, classify::request_id);
         let response = answered?;
         self.jar.store(response.headers(), response.url(), &self.settings.backend, SystemTime::now());
         Ok(response)
