@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::config::{AuthConfig, ConfigError};
@@ -83,7 +84,17 @@ struct Inner {
     changes: Changes,
     first: TokenManager,
     named: Mutex<Named>,
-    index: Mutex<Option<(Stamp, Arc<Index>)>>,
+    last: Mutex<Option<Look>>,
+}
+
+/// A look at the file.
+#[derive(Clone, Debug)]
+struct Look {
+    /// When it was begun.
+    at: Instant,
+    /// As the file was then; `None` when there was none.
+    stamp: Option<Stamp>,
+    index: Arc<Index>,
 }
 
 #[derive(Debug, Default)]
@@ -117,8 +128,8 @@ impl Accounts {
         let place = (config.file.clone(), Shelf::First, Arc::clone(&changes));
         let first = TokenManager::at(place, config.clone(), limits.clone(), tracker.clone(), seams.clone());
         let ours = Binding::ours(&config);
-        let (named, index) = (Mutex::default(), Mutex::default());
-        let inner = Inner { config, ours, limits, tracker, seams, changes, first, named, index };
+        let (named, last) = (Mutex::default(), Mutex::default());
+        let inner = Inner { config, ours, limits, tracker, seams, changes, first, named, last };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -142,8 +153,13 @@ impl Accounts {
 
     /// The account that serves a caller who chose `choice`. An account that is not there is an error, never another one.
     pub async fn of(&self, choice: Wanted<'_>) -> Result<Account, AuthError> {
-        let (index, seen) = match (self.0.look().await, choice) {
-            (Ok(found), _) => found,
+        self.of_asked(choice, Instant::now()).await
+    }
+
+    /// The same for a caller who asked at `asked`: a look at the file after that, for another caller, serves this one too.
+    pub async fn of_asked(&self, choice: Wanted<'_>, asked: Instant) -> Result<Account, AuthError> {
+        let (index, seen) = match (self.0.look(asked).await, choice) {
+            (Ok(Look { index, stamp, .. }), _) => (index, stamp),
             // The first account itself says what is wrong with the file.
             (Err(_), None | Some(FIRST)) => Default::default(),
             (Err(error), Some(_)) => return Err(error),
@@ -285,20 +301,23 @@ impl Accounts {
 impl Inner {
     /// The names in the file as it is now.
     async fn index(&self) -> Result<Arc<Index>, AuthError> {
-        self.look().await.map(|(index, _)| index)
+        self.look(Instant::now()).await.map(|look| look.index)
     }
 
-    /// The same, with the stamp of the file: one system call while nobody changed it.
-    async fn look(&self) -> Result<(Arc<Index>, Option<Stamp>), AuthError> {
-        let stamp = fsx::stamp(&self.config.file).ok().flatten();
-        if let (Some(stamp), Some((cached, index))) = (&stamp, &*self.index.lock())
-            && stamp == cached
-        {
-            return Ok((Arc::clone(index), Some(stamp.clone())));
+    /// A look that was begun after `asked`: one system call while nobody changed the file, and none when there was one.
+    async fn look(&self, asked: Instant) -> Result<Look, AuthError> {
+        let last = self.last.lock().clone();
+        if let Some(last) = last.as_ref().filter(|last| last.at > asked) {
+            return Ok(last.clone());
         }
-        let index = Arc::new(Index::of(&self.first.store().document().await?));
-        *self.index.lock() = stamp.clone().map(|stamp| (stamp, Arc::clone(&index)));
-        Ok((index, stamp))
+        let (at, stamp) = (Instant::now(), fsx::stamp(&self.config.file).ok().flatten());
+        let index = match last {
+            Some(last) if stamp.is_some() && last.stamp == stamp => last.index,
+            _ => Arc::new(Index::of(&self.first.store().document().await?)),
+        };
+        let look = Look { at, stamp, index };
+        *self.last.lock() = Some(look.clone());
+        Ok(look)
     }
 
     /// The manager of the account `name`; made at its first use, and again when the account has become another.

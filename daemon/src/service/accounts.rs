@@ -7,6 +7,7 @@ use codex_oauth_proto::api::account::{
     AccountListResult, AdoptMode, AdoptParams, LogoutResult, NamedAccount,
 };
 use codex_oauth_proto::{ErrorCode, NextStep};
+use tokio::time::Instant;
 
 use super::account::{person, told, word};
 use super::{CodexService, Inner};
@@ -72,6 +73,11 @@ impl Inner {
     /// The account that serves who chose `choice`.
     pub(super) async fn of(&self, choice: Wanted<'_>) -> Result<Account, WireError> {
         self.accounts.of(choice).await.map_err(|error| error.to_wire())
+    }
+
+    /// The same for a question of this time.
+    pub(super) async fn of_asked(&self, choice: Wanted<'_>, asked: Instant) -> Result<Account, WireError> {
+        self.accounts.of_asked(choice, asked).await.map_err(|error| error.to_wire())
     }
 }
 

@@ -126,7 +126,7 @@ async fn ask(
         notes.push("temperature was left out: Codex models take none".to_owned());
     }
     let inner = &running.inner;
-    let account = inner.of(question.account.as_deref()).await?;
+    let account = inner.of_asked(question.account.as_deref(), teller.began).await?;
     course.served.name = Some(account.name.clone());
     course.served.is_one_of_several = account.is_one_of_several;
     let mut grant = fetch_grant(&account, teller).await?;
