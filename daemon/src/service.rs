@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Interval;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{Accounts, KeepFresh};
@@ -57,6 +58,9 @@ struct Inner {
     abandoned: Mutex<VecDeque<Abandoned>>,
     /// Tells whoever waits that none runs any more.
     none_runs: Notify,
+    /// The timer of the turn that ended last, which runs out within a second. A turn that begins meanwhile sets a later one; if it
+    /// were the earliest, the runtime would wake itself for it, by a system call.
+    spent_tick: Mutex<Option<Interval>>,
     ended: AtomicU64,
 }
 
@@ -82,6 +86,7 @@ impl CodexService {
             running: Mutex::default(),
             abandoned: Mutex::default(),
             none_runs: Notify::new(),
+            spent_tick: Mutex::default(),
             ended: AtomicU64::new(0),
         };
         Self { inner: Arc::new(inner) }

@@ -224,7 +224,7 @@ async fn attempt(
         let mut answering = std::pin::pin!(inner.upstream.respond(grant, &request, &mut hearing));
         let mut tick = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        loop {
+        let completed = loop {
             tokio::select! {
                 biased;
                 completed = &mut answering => break completed,
@@ -233,7 +233,9 @@ async fn attempt(
                     teller.still(written).await;
                 }
             }
-        }
+        };
+        inner.spent_tick.lock().replace(tick);
+        completed
     };
     let completed = completed.map_err(|mut error| {
         tracer.fails(&error, true);
