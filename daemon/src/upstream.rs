@@ -120,8 +120,6 @@ pub enum UpstreamEvent {
 pub struct Completed {
     /// The answer; not empty, at most [`MAX_ANSWER_BYTES`].
     pub text: String,
-    /// `response.id`.
-    pub response_id: Option<String>,
     /// The model that answered; another one than asked for when the backend rerouted the turn (WIRE §8.1).
     pub model: Option<String>,
     /// What it cost.
@@ -181,7 +179,7 @@ impl Upstream {
     pub async fn respond(
         &self,
         grant: &Grant,
-        request: &ResponsesRequest,
+        request: &ResponsesRequest<'_>,
         listener: &mut impl OnEvent,
     ) -> Result<Completed, UpstreamError> {
         turn::respond(&self.inner, grant, request, listener).await
@@ -245,7 +243,6 @@ impl fmt::Debug for Completed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Completed")
             .field("text_bytes", &self.text.len())
-            .field("response_id", &self.response_id)
             .field("model", &self.model)
             .field("usage", &self.usage)
             .field("request_id", &self.request_id)

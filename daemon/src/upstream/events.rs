@@ -69,7 +69,6 @@ pub struct TokenUsage {
 /// `response.completed`.
 #[derive(Debug, Default)]
 pub(super) struct Completion {
-    pub(super) response_id: Option<String>,
     pub(super) model: Option<String>,
     pub(super) usage: Option<TokenUsage>,
 }
@@ -206,7 +205,6 @@ struct WithResponse {
 /// A `response` object without its `output`, which repeats the whole answer.
 #[derive(Deserialize)]
 pub(super) struct ResponseHead {
-    id: Option<String>,
     model: Option<String>,
     usage: Option<WireUsage>,
     incomplete_details: Option<IncompleteDetails>,
@@ -214,7 +212,7 @@ pub(super) struct ResponseHead {
 
 impl ResponseHead {
     pub(super) fn into_completion(self) -> Completion {
-        Completion { response_id: self.id, model: self.model, usage: self.usage.map(TokenUsage::from) }
+        Completion { model: self.model, usage: self.usage.map(TokenUsage::from) }
     }
 }
 
@@ -334,7 +332,7 @@ mod tests {
             "output_tokens_details":{"reasoning_tokens":2},"total_tokens":15}}}"#;
         let Event::Completed(done) = of("response.completed", data) else { panic!("completed") };
         let usage = TokenUsage { input: 10, cached: 4, output: 5, reasoning: 2, total: 15 };
-        assert_eq!((done.response_id.as_deref(), done.usage), (Some("r1"), Some(usage)));
+        assert_eq!((done.model.as_deref(), done.usage), (Some("m"), Some(usage)));
     }
 
     #[test]

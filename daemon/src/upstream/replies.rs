@@ -86,7 +86,6 @@ impl MessageItem {
 /// A Chat Completions reply or chunk.
 #[derive(Debug, Deserialize)]
 pub(super) struct ChatReply {
-    id: Option<String>,
     model: Option<String>,
     #[serde(default)]
     choices: Vec<Choice>,
@@ -97,7 +96,7 @@ impl ChatReply {
     /// Text, finish reason and facts of the first choice; there is only one, since `n` is never sent.
     pub(super) fn into_parts(self) -> (String, Option<String>, Completion) {
         let usage = self.usage.map(TokenUsage::from);
-        let completion = Completion { response_id: self.id, model: self.model, usage };
+        let completion = Completion { model: self.model, usage };
         let Some(choice) = self.choices.into_iter().next() else {
             return (String::new(), None, completion);
         };

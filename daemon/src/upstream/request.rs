@@ -17,28 +17,28 @@ pub(super) const MINIMAL_INSTRUCTIONS: &str = "You are a helpful assistant. Answ
 const FRAME_BYTES: usize = 512;
 
 /// One turn, as the service asks for it.
-#[derive(Clone)]
-pub struct ResponsesRequest {
+#[derive(Clone, Copy)]
+pub struct ResponsesRequest<'a> {
     /// Slug of the model, e.g. `gpt-6.1-sol`.
-    pub model: String,
+    pub model: &'a str,
     /// The system prompt; not empty.
-    pub instructions: Option<String>,
+    pub instructions: Option<&'a str>,
     /// The conversation, oldest first; the last one is the question.
-    pub input: Vec<InputMessage>,
+    pub input: &'a [InputMessage<'a>],
     /// Reasoning effort (`low`, `medium`, …); `None`: the model's default.
-    pub effort: Option<String>,
+    pub effort: Option<&'a str>,
     /// `low`, `medium` or `high`; `None`: the model's default.
-    pub verbosity: Option<String>,
+    pub verbosity: Option<&'a str>,
     /// Stable for a conversation: sent as `session-id` and as `prompt_cache_key`, as the official client does.
-    pub session_id: String,
+    pub session_id: &'a str,
 }
 
-impl fmt::Debug for ResponsesRequest {
+impl fmt::Debug for ResponsesRequest<'_> {
     /// Sizes instead of texts: a prompt must not reach a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponsesRequest")
             .field("model", &self.model)
-            .field("instructions_bytes", &self.instructions.as_ref().map(String::len))
+            .field("instructions_bytes", &self.instructions.map(str::len))
             .field("input", &self.input)
             .field("effort", &self.effort)
             .field("verbosity", &self.verbosity)
@@ -48,15 +48,15 @@ impl fmt::Debug for ResponsesRequest {
 }
 
 /// One message of the conversation.
-#[derive(Clone)]
-pub struct InputMessage {
+#[derive(Clone, Copy)]
+pub struct InputMessage<'a> {
     /// Who said it.
     pub role: Role,
     /// What was said.
-    pub text: String,
+    pub text: &'a str,
 }
 
-impl fmt::Debug for InputMessage {
+impl fmt::Debug for InputMessage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}({} bytes)", self.role, self.text.len())
     }
@@ -84,21 +84,21 @@ pub(super) struct Form {
 }
 
 /// The JSON body of `request`.
-pub(super) fn body(request: &ResponsesRequest, form: Form) -> Result<Vec<u8>, serde_json::Error> {
-    let instructions = request.instructions.as_deref().filter(|text| !text.is_empty());
+pub(super) fn body(request: &ResponsesRequest<'_>, form: Form) -> Result<Vec<u8>, serde_json::Error> {
+    let instructions = request.instructions.filter(|text| !text.is_empty());
     let as_field = !form.lite || form.needs_instructions;
     let field = match instructions {
         None if form.needs_instructions => Some(MINIMAL_INSTRUCTIONS),
         given => given.filter(|_| as_field),
     };
     let developer = instructions.filter(|_| !as_field).map(|text| Item::new(Role::Developer, text));
-    let messages = request.input.iter().map(|message| Item::new(message.role, &message.text));
-    let effort = request.effort.as_deref();
+    let messages = request.input.iter().map(|message| Item::new(message.role, message.text));
+    let effort = request.effort;
     let context = form.lite.then_some("all_turns");
     let texts = request.input.iter().map(|message| message.text.len()).sum::<usize>();
     let mut json = Vec::with_capacity(FRAME_BYTES + texts + instructions.map_or(0, str::len));
     let body = Body {
-        model: &request.model,
+        model: request.model,
         stream: true,
         store: false,
         instructions: field,
@@ -108,8 +108,8 @@ pub(super) fn body(request: &ResponsesRequest, form: Form) -> Result<Vec<u8>, se
         parallel_tool_calls: false,
         reasoning: (effort.is_some() || context.is_some()).then_some(Reasoning { effort, context }),
         include: ["reasoning.encrypted_content"],
-        prompt_cache_key: &request.session_id,
-        text: request.verbosity.as_deref().map(|verbosity| Text { verbosity }),
+        prompt_cache_key: request.session_id,
+        text: request.verbosity.map(|verbosity| Text { verbosity }),
     };
     serde_json::to_writer(&mut json, &body)?;
     Ok(json)
@@ -172,18 +172,18 @@ impl<'a> Item<'a> {
 mod tests {
     use super::*;
 
-    fn request() -> ResponsesRequest {
+    fn request() -> ResponsesRequest<'static> {
         ResponsesRequest {
-            model: "gpt-5.5".into(),
-            instructions: Some("Be brief.".into()),
-            input: vec![InputMessage { role: Role::User, text: "say \"hi\"".into() }],
-            effort: Some("low".into()),
-            verbosity: Some("low".into()),
-            session_id: "s-1".into(),
+            model: "gpt-5.5",
+            instructions: Some("Be brief."),
+            input: &[InputMessage { role: Role::User, text: "say \"hi\"" }],
+            effort: Some("low"),
+            verbosity: Some("low"),
+            session_id: "s-1",
         }
     }
 
-    fn json(request: &ResponsesRequest, form: Form) -> String {
+    fn json(request: &ResponsesRequest<'_>, form: Form) -> String {
         String::from_utf8(body(request, form).expect("JSON")).expect("UTF-8")
     }
 
@@ -237,10 +237,8 @@ mod tests {
 
     #[test]
     fn an_earlier_answer_is_output_text() {
-        let history = ResponsesRequest {
-            input: vec![InputMessage { role: Role::Assistant, text: "hello".into() }],
-            ..request()
-        };
+        let history =
+            ResponsesRequest { input: &[InputMessage { role: Role::Assistant, text: "hello" }], ..request() };
         let sent = json(&history, Form::default());
         assert!(sent.contains(r#""role":"assistant","content":[{"type":"output_text","text":"hello"}]"#));
     }

@@ -59,14 +59,14 @@ fn renewed_grant() -> Grant {
     Grant { access_token: Secret::new("FAKE-renewed"), ..grant() }
 }
 
-fn request() -> ResponsesRequest {
+fn request() -> ResponsesRequest<'static> {
     ResponsesRequest {
-        model: "gpt-5.5".into(),
+        model: "gpt-5.5",
         instructions: None,
-        input: vec![InputMessage { role: Role::User, text: PROMPT.into() }],
-        effort: Some("low".into()),
+        input: &[InputMessage { role: Role::User, text: PROMPT }],
+        effort: Some("low"),
         verbosity: None,
-        session_id: "session-1".into(),
+        session_id: "session-1",
     }
 }
 

@@ -39,15 +39,15 @@ const TURN_STATE: &str = "x-codex-turn-state";
 pub(super) async fn respond<L: OnEvent>(
     inner: &Inner,
     grant: &Grant,
-    request: &ResponsesRequest,
+    request: &ResponsesRequest<'_>,
     listener: &mut L,
 ) -> Result<Completed, UpstreamError> {
-    inner.refuse_known_limit(grant, &request.model).await?;
+    inner.refuse_known_limit(grant, request.model).await?;
     let (routing, note) = inner.routes.for_turn(&inner.backend, grant).await;
     let mut turn = Turn { inner, grant, request, listener, routing, sticky: None };
     let mut attempts = 0;
     let mut retries = 0;
-    let mut instructions_sent = inner.needs_instructions(&request.model);
+    let mut instructions_sent = inner.needs_instructions(request.model);
     loop {
         attempts += 1;
         let started = Instant::now();
@@ -60,12 +60,12 @@ pub(super) async fn respond<L: OnEvent>(
             Err(error) => error,
         };
         error.attempts = attempts;
-        log_failure(&error, &request.model, started.elapsed());
+        log_failure(&error, request.model, started.elapsed());
         tell_failure(&error);
-        inner.known_limits.note(&grant.account_id, &request.model, &error);
+        inner.known_limits.note(&grant.account_id, request.model, &error);
         if error.kind == ErrorKind::InstructionsRequired && !instructions_sent {
             instructions_sent = true;
-            inner.remember_needs_instructions(&request.model);
+            inner.remember_needs_instructions(request.model);
             continue;
         }
         let Some(after) = resend_after(&error, retries + 1, &inner.backend.limits) else { return Err(error) };
@@ -82,7 +82,7 @@ pub(super) async fn respond<L: OnEvent>(
 struct Turn<'a, L> {
     inner: &'a Inner,
     grant: &'a Grant,
-    request: &'a ResponsesRequest,
+    request: &'a ResponsesRequest<'a>,
     listener: &'a mut L,
     routing: Routing,
     /// [`TURN_STATE`] of the turn's first response, repeated by its retries.
@@ -121,7 +121,6 @@ impl<L: OnEvent> Turn<'_, L> {
                 let served_model = classify::text(response.headers(), "openai-model");
                 let completed = Completed {
                     text: answer.take_text(),
-                    response_id: answer.completion.response_id.take(),
                     model: served_model.or_else(|| answer.completion.model.take()),
                     usage: answer.completion.usage,
                     request_id,
@@ -153,7 +152,7 @@ impl<L: OnEvent> Turn<'_, L> {
     async fn send(&self, needs_instructions: bool) -> Result<Response, UpstreamError> {
         let Inner { backend, catalogue, .. } = self.inner;
         let form =
-            Form { lite: catalogue.is_lite(&self.grant.account_id, &self.request.model), needs_instructions };
+            Form { lite: catalogue.is_lite(&self.grant.account_id, self.request.model), needs_instructions };
         let body = request::body(self.request, form).map_err(not_prepared)?;
         let url = match self.routing.origin.as_deref() {
             None => backend.settings.responses.clone(),
@@ -162,7 +161,7 @@ impl<L: OnEvent> Turn<'_, L> {
         let mut headers = HeaderMap::with_capacity(MAX_REQUEST_HEADERS);
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let session = HeaderValue::try_from(&self.request.session_id).map_err(not_prepared)?;
+        let session = HeaderValue::try_from(self.request.session_id).map_err(not_prepared)?;
         headers.insert(&SESSION_ID, session);
         if form.lite {
             let name = HeaderName::from_static("x-openai-internal-codex-responses-lite");

@@ -69,12 +69,12 @@ impl Rig {
 
     async fn ask_model(&self, model: &str, prompt: &str) -> Result<Completed, UpstreamError> {
         let request = ResponsesRequest {
-            model: model.into(),
-            instructions: Some("Be brief.".into()),
-            input: vec![InputMessage { role: Role::User, text: prompt.into() }],
-            effort: Some("low".into()),
+            model,
+            instructions: Some("Be brief."),
+            input: &[InputMessage { role: Role::User, text: prompt }],
+            effort: Some("low"),
             verbosity: None,
-            session_id: "session-1".into(),
+            session_id: "session-1",
         };
         self.upstream.respond(&self.grant, &request, &mut Deaf).await
     }

@@ -199,12 +199,12 @@ async fn attempt(
         }
     })?;
     let request = ResponsesRequest {
-        model: model.clone(),
-        instructions: Some(question.instructions.clone().unwrap_or_else(|| DEFAULT_INSTRUCTIONS.to_owned())),
-        input: vec![InputMessage { role: Role::User, text: question.prompt.clone() }],
-        effort: question.effort.clone(),
+        model: &model,
+        instructions: question.instructions.as_deref().or(Some(DEFAULT_INSTRUCTIONS)),
+        input: &[InputMessage { role: Role::User, text: &question.prompt }],
+        effort: question.effort.as_deref(),
         verbosity: None,
-        session_id: running.session_id.clone(),
+        session_id: &running.session_id,
     };
     if !*sent {
         kill_point::reached("announcing");
