@@ -57,7 +57,18 @@ impl SseParser {
             self.after_cr = false;
             rest = rest.strip_prefix(b"\n").unwrap_or(rest);
         }
-        while let Some(at) = memchr2(b'\n', b'\r', rest) {
+        loop {
+            if self.is_between_events()
+                && let Some((event, after)) = whole(rest)
+            {
+                self.past_first_line = true;
+                rest = after;
+                if on_event(event).is_break() {
+                    return Ok(());
+                }
+                continue;
+            }
+            let Some(at) = memchr2(b'\n', b'\r', rest) else { return self.hold(rest) };
             let (line, end) = rest.split_at(at);
             rest = &end[1..];
             if end[0] == b'\r' {
@@ -74,7 +85,10 @@ impl SseParser {
                 return Ok(());
             }
         }
-        self.hold(rest)
+    }
+
+    fn is_between_events(&self) -> bool {
+        self.line.is_empty() && self.name.is_empty() && !self.has_data
     }
 
     /// The stream has ended: an event whose closing blank line is missing is handed out too, since its JSON tells whether
@@ -165,6 +179,17 @@ impl SseParser {
     }
 }
 
+/// The event at the start of `bytes`, and what follows it, if it is all there in the form in which the backend writes each: a name, one line of
+/// data, an empty line. `None` says nothing: it is read line by line.
+fn whole(bytes: &[u8]) -> Option<(SseEvent<'_>, &[u8])> {
+    let named = bytes.strip_prefix(b"event: ")?;
+    let (name, rest) = named.split_at(memchr2(b'\n', b'\r', named)?);
+    let rest = rest.strip_prefix(b"\ndata: ")?;
+    let (data, rest) = rest.split_at(memchr2(b'\n', b'\r', rest)?);
+    let rest = rest.strip_prefix(b"\n\n")?;
+    (name.len() <= MAX_NAME_BYTES && data.len() < MAX_EVENT_BYTES).then_some((SseEvent { name, data }, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +224,8 @@ mod tests {
         "data: ünï\u{1F600}\n\n\n\n\r\n\r\ndata: last without end",
         "data:\n\n",
         "datax: no\n data: no\nevent\ndata: yes\n\n",
+        "event: a\ndata: 1\n\nevent: b\ndata: 2\ndata: 3\n\nevent: c\ndata: 4\nevent: d\n\nevent: e\ndata: 5\n\n",
+        "event: a\r\ndata: 1\n\nevent: b\ndata: 2\r\n\nevent: c\ndata: 3\n\rdata: 4\nevent: d\n\nevent: e\ndata: 5\n\n\n",
     ];
 
     #[test]
@@ -223,6 +250,12 @@ mod tests {
         assert_eq!(parse(&[TRICKY[4].as_bytes()]), [event("", "no name"), event("", "z")]);
         assert_eq!(parse(&[TRICKY[6].as_bytes()]), [event("", "")]);
         assert_eq!(parse(&[TRICKY[7].as_bytes()]), [event("", "yes")]);
+        let [a, e] = [event("a", "1"), event("e", "5")];
+        assert_eq!(
+            parse(&[TRICKY[8].as_bytes()]),
+            [a.clone(), event("b", "2\n3"), event("d", "4"), e.clone()]
+        );
+        assert_eq!(parse(&[TRICKY[9].as_bytes()]), [a, event("b", "2"), event("c", "3"), event("d", "4"), e]);
     }
 
     #[test]
