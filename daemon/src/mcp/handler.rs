@@ -217,6 +217,7 @@ impl Handler {
             tokio::select! {
                 biased;
                 event = turn.next() => match event {
+                    // Nobody here is told of it.
                     Some(TurnEvent::Delta(_)) => {}
                     Some(TurnEvent::Progress { message, elapsed_ms }) => progress.set(message, elapsed_ms),
                     Some(TurnEvent::Sent(knows)) => {

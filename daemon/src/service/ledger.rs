@@ -7,7 +7,7 @@ use codex_oauth_proto::api::trace;
 use codex_oauth_proto::api::turn::{Kept, ListResult};
 use codex_oauth_proto::{ErrorCode, NextStep, Nonce, Retry, WireError};
 
-use super::turn::{Outcome, Question, Turn};
+use super::turn::{Hears, Outcome, Question, Turn};
 use super::{CodexService, internal};
 use crate::state::{Key, StateError};
 
@@ -128,8 +128,9 @@ impl CodexService {
     fn join(&self, key: &Key) -> Result<Option<Turn>, WireError> {
         let running = self.inner.running.lock();
         let found = running.iter().find(|(_, turn)| turn.key.as_ref() == Some(key));
-        let joined =
-            found.map(|(id, turn)| Ok::<_, WireError>((id.clone(), turn.askers.join()?))).transpose()?;
+        let joined = found
+            .map(|(id, turn)| Ok::<_, WireError>((id.clone(), turn.askers.join(Hears::Progress)?)))
+            .transpose()?;
         drop(running);
         Ok(joined.and_then(|(id, events)| Some(Turn::running(id, events?))))
     }
@@ -142,7 +143,7 @@ impl CodexService {
             match running.get_mut(&id) {
                 Some(turn) => {
                     turn.key = Some(key.clone());
-                    turn.askers.join()?
+                    turn.askers.join(Hears::Progress)?
                 }
                 None => None,
             }

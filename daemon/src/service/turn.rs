@@ -23,7 +23,7 @@ use crate::shutdown::Phase;
 use crate::state::Key;
 use crate::task;
 
-pub(super) use askers::Askers;
+pub(super) use askers::{Askers, Hears};
 pub(crate) use names::Names;
 use tracer::Tracer;
 
@@ -180,7 +180,8 @@ impl Turn {
 }
 
 impl CodexService {
-    /// Starts a turn. `key`: the request that it answers, when its client counts its requests.
+    /// Starts a turn. `key`: the request that it answers, when its client counts its requests; such a client waits for the
+    /// whole answer.
     ///
     /// # Errors
     /// When nothing was started: an empty prompt, a daemon that is full or going away.
@@ -196,7 +197,8 @@ impl CodexService {
         let session_id = self.inner.names.conversation();
         let id = names::id_of(&session_id).to_owned();
         let (cancel, askers) = (CancellationToken::new(), Askers::default());
-        let events = askers.join()?.ok_or_else(|| super::internal("start a turn", &"it has ended"))?;
+        let hears = if key.is_some() { Hears::Progress } else { Hears::Text };
+        let events = askers.join(hears)?.ok_or_else(|| super::internal("start a turn", &"it has ended"))?;
         {
             let mut running = self.inner.running.lock();
             if running.len() >= self.inner.limits.turns {
@@ -250,13 +252,17 @@ impl Running {
         self.inner.running.lock().get(&self.id)?.key.clone()
     }
 
+    fn may_be_asked_again(&self) -> bool {
+        self.inner.running.lock().get(&self.id).is_some_and(|turn| turn.key.is_some())
+    }
+
     /// To be called before the first byte goes upstream: once this is done, whoever may ask again knows that it may have gone. A
     /// client that cannot be told any more is gone, or asks the next daemon, and then this one must not.
     ///
     /// # Errors
     /// The turn is given up: nobody can join it any more.
     async fn announce(&self, askers: &Askers) -> Result<(), WireError> {
-        while self.key().is_some() && !askers.tell_sent().await {
+        while self.may_be_asked_again() && !askers.tell_sent().await {
             if askers.close_if_alone() {
                 return Err(super::interrupted());
             }

@@ -19,9 +19,18 @@ const MOST: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Askers(Arc<Mutex<Listeners>>);
 
+/// What a listener is told of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hears {
+    /// Everything, the text as it comes.
+    Text,
+    /// Everything else: it has no use for pieces of an answer, and would be woken by each.
+    Progress,
+}
+
 #[derive(Debug, Default)]
 struct Listeners {
-    senders: Vec<mpsc::Sender<TurnEvent>>,
+    senders: Vec<(Hears, mpsc::Sender<TurnEvent>)>,
     /// The turn has ended; whoever comes now finds its outcome, if it was sent.
     ended: bool,
     /// The turn is being sent; whoever comes later has to know that too.
@@ -33,12 +42,12 @@ impl Askers {
     ///
     /// # Errors
     /// When as many listen as may.
-    pub(crate) fn join(&self) -> Result<Option<mpsc::Receiver<TurnEvent>>, WireError> {
+    pub(crate) fn join(&self, hears: Hears) -> Result<Option<mpsc::Receiver<TurnEvent>>, WireError> {
         let mut listeners = self.0.lock();
         if listeners.ended {
             return Ok(None);
         }
-        listeners.senders.retain(|sender| !sender.is_closed());
+        listeners.senders.retain(|(_, sender)| !sender.is_closed());
         if listeners.senders.len() >= MOST {
             return Err(crate::service::overloaded("listeners of this turn", MOST));
         }
@@ -47,19 +56,19 @@ impl Askers {
             // The channel is new, so there is room.
             let _told = sender.try_send(TurnEvent::Sent(oneshot::channel().0));
         }
-        listeners.senders.push(sender);
+        listeners.senders.push((hears, sender));
         drop(listeners);
         Ok(Some(events))
     }
 
-    /// Tells everybody. With several, the slowest sets the pace.
+    /// Tells everybody who hears of such. With several, the slowest sets the pace.
     pub(super) async fn tell(&self, event: TurnEvent) {
-        let Some((last, others)) =
-            self.0.lock().senders.split_last().map(|(last, others)| (last.clone(), others.to_vec()))
-        else {
-            return;
-        };
-        for sender in others {
+        let is_text = matches!(event, TurnEvent::Delta(_));
+        let hears = |(hears, _): &&(Hears, _)| !is_text || *hears == Hears::Text;
+        let mut senders: Vec<_> =
+            self.0.lock().senders.iter().filter(hears).map(|(_, sender)| sender.clone()).collect();
+        let Some(last) = senders.pop() else { return };
+        for sender in senders {
             if let Some(copy) = event.copy() {
                 // Whoever is gone is forgotten when the next one comes.
                 let _gone = sender.send(copy).await;
@@ -76,7 +85,7 @@ impl Askers {
             listeners.senders.clone()
         };
         let mut told = false;
-        for sender in senders {
+        for (_, sender) in senders {
             let (knows, wait) = oneshot::channel();
             told |= sender.send(TurnEvent::Sent(knows)).await.is_ok() && wait.await.is_ok();
         }
@@ -86,14 +95,14 @@ impl Askers {
     /// Lets nobody join any more, unless somebody listens.
     pub(super) fn close_if_alone(&self) -> bool {
         let mut listeners = self.0.lock();
-        listeners.senders.retain(|sender| !sender.is_closed());
+        listeners.senders.retain(|(_, sender)| !sender.is_closed());
         listeners.ended = listeners.senders.is_empty();
         listeners.ended
     }
 
     /// Whether anybody listens.
     pub(super) fn is_heard(&self) -> bool {
-        self.0.lock().senders.iter().any(|sender| !sender.is_closed())
+        self.0.lock().senders.iter().any(|(_, sender)| !sender.is_closed())
     }
 
     /// The last word. Nobody can join after this.
@@ -103,8 +112,8 @@ impl Askers {
             listeners.ended = true;
             std::mem::take(&mut listeners.senders)
         };
-        let Some((last, others)) = senders.split_last() else { return };
-        for sender in others {
+        let Some(((_, last), others)) = senders.split_last() else { return };
+        for (_, sender) in others {
             let _gone = sender.send(TurnEvent::Ended(Box::new(outcome.clone()))).await;
         }
         let _gone = last.send(TurnEvent::Ended(Box::new(outcome))).await;
@@ -118,32 +127,48 @@ mod tests {
     #[tokio::test]
     async fn a_turn_is_sent_once_somebody_knows_and_whoever_comes_later_is_told() {
         let askers = Askers::default();
-        let mut events = askers.join().unwrap().unwrap();
-        let deaf = askers.join().unwrap().unwrap();
+        let mut events = askers.join(Hears::Progress).unwrap().unwrap();
+        let deaf = askers.join(Hears::Progress).unwrap().unwrap();
         drop(deaf);
         let (told, ()) = tokio::join!(askers.tell_sent(), async {
             let Some(TurnEvent::Sent(knows)) = events.recv().await else { panic!("it is told") };
             knows.send(()).unwrap();
         });
         assert!(told && !askers.close_if_alone());
-        let mut late = askers.join().unwrap().unwrap();
+        let mut late = askers.join(Hears::Progress).unwrap().unwrap();
         assert!(matches!(late.recv().await, Some(TurnEvent::Sent(_))));
+    }
+
+    #[tokio::test]
+    async fn only_those_who_show_the_text_are_told_each_piece_of_it() {
+        let askers = Askers::default();
+        let mut shows = askers.join(Hears::Text).unwrap().unwrap();
+        let mut waits = askers.join(Hears::Progress).unwrap().unwrap();
+        askers.tell(TurnEvent::Delta("a".to_owned())).await;
+        askers.tell(TurnEvent::Progress { message: "m".to_owned(), elapsed_ms: 1 }).await;
+        assert!(matches!(shows.recv().await, Some(TurnEvent::Delta(text)) if text == "a"));
+        for hears in [&mut shows, &mut waits] {
+            assert!(matches!(hears.recv().await, Some(TurnEvent::Progress { .. })));
+        }
     }
 
     #[tokio::test]
     async fn a_turn_of_which_nobody_can_be_told_is_given_up_unless_somebody_joins_in_time() {
         let askers = Askers::default();
-        let mut lost = askers.join().unwrap().unwrap();
+        let mut lost = askers.join(Hears::Progress).unwrap().unwrap();
         // Its session is over: the word cannot be passed on.
         let (told, ()) = tokio::join!(askers.tell_sent(), async {
             drop(lost.recv().await);
             drop(lost);
         });
         assert!(!told);
-        let joined = askers.join().unwrap().unwrap();
+        let joined = askers.join(Hears::Progress).unwrap().unwrap();
         assert!(!askers.close_if_alone());
         drop(joined);
         assert!(askers.close_if_alone());
-        assert!(askers.join().unwrap().is_none(), "whoever asks again is not given a turn that is not sent");
+        assert!(
+            askers.join(Hears::Progress).unwrap().is_none(),
+            "whoever asks again is not given a turn that is not sent"
+        );
     }
 }
