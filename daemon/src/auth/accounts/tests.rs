@@ -123,6 +123,22 @@ async fn the_default_changes_for_the_next_call_and_nobody_is_signed_out() {
 }
 
 #[tokio::test]
+async fn a_look_serves_who_asked_before_it_and_nobody_later() {
+    let rig = Rig::new().await;
+    rig.two_logins(86_400);
+    let asked = Instant::now();
+    while Instant::now() == asked {}
+    assert_eq!(rig.accounts.of_asked(None, asked).await.unwrap().name, FIRST);
+    // Another program chooses another default.
+    let mut document = read_json(&rig.file());
+    document["openai_codex_accounts"]["default"] = "work".into();
+    put(&rig.file(), &document.to_string());
+    assert_eq!(rig.accounts.of_asked(None, asked).await.unwrap().name, FIRST, "asked before the change");
+    assert_eq!(rig.accounts.of(None).await.unwrap().name, "work");
+    assert_eq!(rig.accounts.of_asked(None, asked).await.unwrap().name, "work");
+}
+
+#[tokio::test]
 async fn two_accounts_renew_at_once_and_neither_write_loses_the_other() {
     let rig = Rig::new().await;
     rig.two_logins(-10);
