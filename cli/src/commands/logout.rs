@@ -1,6 +1,9 @@
 //! `codex-oauth logout`: the end of the login, here and at the issuer.
 
-use codex_oauth_proto::api::account::{Logout, LogoutResult, OfAccount};
+use codex_oauth_proto::api::Empty;
+use codex_oauth_proto::api::account::{
+    AccountList, AccountParams, AccountRemove, Logout, LogoutResult, NamedAccount, OfAccount,
+};
 
 use crate::args::LogoutArgs;
 use crate::context::Context;
@@ -9,7 +12,9 @@ use crate::failure::Failure;
 
 /// Signs out. Being signed out already is no failure.
 pub(crate) fn run(context: &mut Context, args: LogoutArgs) -> Result<Exit, Failure> {
-    let result = ask(context, args.account)?;
+    let mut client = context.connect()?;
+    context.output.progress("signing out")?;
+    let result = client.call::<Logout>(&OfAccount { account: args.account })?;
     if args.json {
         context.output.json(&result)?;
     } else {
@@ -18,15 +23,20 @@ pub(crate) fn run(context: &mut Context, args: LogoutArgs) -> Result<Exit, Failu
     Ok(Exit::Success)
 }
 
-/// Signs out, and what came of it in words.
-pub(super) fn sign_out(context: &mut Context) -> Result<String, Failure> {
-    ask(context, None).map(|result| told(&result))
-}
-
-fn ask(context: &mut Context, account: Option<String>) -> Result<LogoutResult, Failure> {
+/// Signs every account out and forgets it, and what came of each in words.
+pub(super) fn sign_all_out(context: &mut Context) -> Result<Vec<String>, Failure> {
     let mut client = context.connect()?;
     context.output.progress("signing out")?;
-    Ok(client.call::<Logout>(&OfAccount { account })?)
+    let mut accounts = client.call::<AccountList>(&Empty {})?.accounts;
+    // The default one can be removed only when there is no other.
+    accounts.sort_by_key(|account| account.is_default);
+    let is_one_of_several = accounts.len() > 1;
+    let mut said = Vec::new();
+    for NamedAccount { name, .. } in accounts {
+        let told = told(&client.call::<AccountRemove>(&AccountParams { account: name.clone() })?);
+        said.push(if is_one_of_several { format!("{name}: {told}") } else { told });
+    }
+    Ok(said)
 }
 
 pub(super) fn told(result: &LogoutResult) -> String {

@@ -40,8 +40,9 @@ pub(crate) fn run(context: &mut Context, args: UninstallArgs) -> Result<Exit, Fa
         return Ok(Exit::Failure);
     }
     if args.purge {
-        let told = logout::sign_out(context)?;
-        context.output.line(&format!("login      {told}"))?;
+        for told in logout::sign_all_out(context)? {
+            context.output.line(&format!("login      {told}"))?;
+        }
     }
     let mut starting = hold_off_starters(&endpoint)?;
     // First of all: while somebody listens, whoever connects starts the daemon again.
@@ -85,7 +86,7 @@ fn consent(context: &mut Context, installation: &Installation, purge: bool) -> R
             .into());
     }
     let rest = if purge {
-        "the login is revoked, state and configuration are removed"
+        "every login is revoked, state and configuration are removed"
     } else {
         "login, state and configuration stay; --purge removes them as well"
     };

@@ -113,8 +113,9 @@ impl Account {
         Running::start(&mut self.command(&self.path(release).join("install.sh"))).finish()
     }
 
-    fn sign_in(&self) {
-        let mut login = Running::start(&mut self.codex_oauth(None, &["login", "--no-browser"]));
+    fn sign_in(&self, to: &[&str]) {
+        let args = [&["login", "--no-browser"], to].concat();
+        let mut login = Running::start(&mut self.codex_oauth(None, &args));
         let link = login.line();
         assert_eq!(self.fake.authorize(&link).unwrap().status, 200);
         let ran = login.finish();
@@ -180,7 +181,10 @@ fn an_upgrade_during_a_stream_loses_nothing_and_a_purge_leaves_nothing_on_a_clea
     let account = Account::new();
     let installed = account.install("old");
     assert_eq!((installed.code(), installed.stderr.as_str()), (0, ""));
-    account.sign_in();
+    account.sign_in(&[]);
+    account.sign_in(&["--account", "work"]);
+    account.sign_in(&["--account", "home"]);
+    assert_eq!(account.ask(None, &["account", "use", "work"]).code(), 0);
     let first = account.ask(None, &["ask", "the first question"]);
     assert!(first.code() == 0 && first.stdout.contains("the first question"), "{}", first.stderr);
     let old = account.ask(None, &["daemon", "status", "--json"]).json();
@@ -216,10 +220,14 @@ fn an_upgrade_during_a_stream_loses_nothing_and_a_purge_leaves_nothing_on_a_clea
 
     let removed = account.ask(Some(NEWER), &["uninstall", "--purge", "--yes"]);
     assert_eq!((removed.code(), removed.stderr.as_str()), (0, ""), "{}", removed.stdout);
-    for said in ["daemon     stopped\n", "plugin     unregistered", "login      signed out"] {
+    for said in [
+        "daemon     stopped\n",
+        "plugin     unregistered",
+        "login      work: signed out here and at OpenAI\n",
+    ] {
         assert!(removed.stdout.contains(said), "{said}: {}", removed.stdout);
     }
-    assert_eq!(account.fake.requests(Endpoint::Revoke).len(), 1, "the login is revoked");
+    assert_eq!(account.fake.requests(Endpoint::Revoke).len(), 3, "every login is revoked");
     assert_eq!(files(&account.path("home")), Vec::<PathBuf>::new(), "{}", removed.stdout);
     assert_eq!(account.in_tmp(), Vec::<PathBuf>::new());
     eventually("every process has ended", || account.processes().is_empty());

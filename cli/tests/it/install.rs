@@ -301,7 +301,11 @@ fn a_login_that_cannot_be_removed_keeps_everything_installed() {
         &place,
         &["--purge"],
         script(|mut session| {
-            let request = session.request("account/logout");
+            let request = session.request("account/list");
+            let alone = json!({ "name": "default", "isDefault": true, "status": "authenticated", "account": null,
+                                "codexMode": null, "codexFile": null });
+            session.reply(&request, json!({ "accounts": [alone] }));
+            let request = session.request("account/remove");
             let error =
                 WireError::daemon(ErrorCode::CredentialFile, Retry::Never, "could not read the login");
             session.fail(&request, &error);

@@ -192,10 +192,12 @@ impl Index {
 /// Makes `name` the account that serves whoever chose none; `None`: the first one again.
 pub(super) fn set_default(document: &mut Map<String, Value>, name: Option<&str>) -> bool {
     let accounts = accounts(document);
-    match name {
-        Some(name) => accounts.insert(DEFAULT.to_owned(), name.into()).as_ref() != Some(&name.into()),
-        None => accounts.shift_remove(DEFAULT).is_some(),
+    if let Some(name) = name {
+        return accounts.insert(DEFAULT.to_owned(), name.into()).as_ref() != Some(&name.into());
     }
+    let changed = accounts.shift_remove(DEFAULT).is_some();
+    prune(document);
+    changed
 }
 
 /// Enters the Codex CLI's file as the account `name`.
@@ -206,7 +208,20 @@ pub(super) fn set_codex(document: &mut Map<String, Value>, name: &str, file: &Pa
 
 /// Removes the entry of a named account; whether there was one.
 pub(super) fn remove_entry(document: &mut Map<String, Value>, name: &str) -> bool {
-    logins(document).shift_remove(name).is_some()
+    let changed = logins(document).shift_remove(name).is_some();
+    prune(document);
+    changed
+}
+
+/// Without accounts nothing of ours stays in the file.
+fn prune(document: &mut Map<String, Value>) {
+    let Some(Value::Object(accounts)) = document.get_mut(ACCOUNTS) else { return };
+    if accounts.get(LOGINS).and_then(Value::as_object).is_some_and(Map::is_empty) {
+        accounts.shift_remove(LOGINS);
+    }
+    if accounts.is_empty() {
+        document.shift_remove(ACCOUNTS);
+    }
 }
 
 /// Where the document holds an API key of the original plugin: `openai_codex.api_key`. A key begins with `sk-`, whatever a
