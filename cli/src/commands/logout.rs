@@ -2,7 +2,7 @@
 
 use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::account::{
-    AccountList, AccountParams, AccountRemove, Logout, LogoutResult, NamedAccount, OfAccount,
+    AccountList, AccountParams, AccountRemove, LoginStatus, Logout, LogoutResult, NamedAccount, OfAccount,
 };
 
 use crate::args::LogoutArgs;
@@ -14,11 +14,21 @@ use crate::failure::Failure;
 pub(crate) fn run(context: &mut Context, args: LogoutArgs) -> Result<Exit, Failure> {
     let mut client = context.connect()?;
     context.output.progress("signing out")?;
+    let is_chosen = args.account.is_some();
     let result = client.call::<Logout>(&OfAccount { account: args.account })?;
     if args.json {
         context.output.json(&result)?;
-    } else {
-        context.output.line(&told(&result))?;
+        return Ok(Exit::Success);
+    }
+    context.output.line(&told(&result))?;
+    if !is_chosen {
+        // Who names none may think that there is one only.
+        for other in client.call::<AccountList>(&Empty {})?.accounts.iter().filter(|of| is_in(of)) {
+            let name = &other.name;
+            context.output.note(&format!(
+                "the account {name} stays signed in; `codex-oauth account remove {name}` signs it out"
+            ))?;
+        }
     }
     Ok(Exit::Success)
 }
@@ -39,11 +49,15 @@ pub(super) fn sign_all_out(context: &mut Context) -> Result<Vec<String>, Failure
     Ok(said)
 }
 
+fn is_in(account: &NamedAccount) -> bool {
+    matches!(account.status, LoginStatus::Authenticated | LoginStatus::NeedsRefresh)
+}
+
 pub(super) fn told(result: &LogoutResult) -> String {
     match (result.was_signed_in, result.revoked, &result.note) {
         (false, ..) => "nobody was signed in".to_owned(),
         (true, true, _) => "signed out here and at OpenAI".to_owned(),
-        (true, false, Some(note)) => format!("signed out here; OpenAI did not confirm it: {note}"),
+        (true, false, Some(note)) => format!("signed out here; {note}"),
         (true, false, None) => "signed out here; OpenAI did not confirm it".to_owned(),
     }
 }

@@ -61,20 +61,28 @@ fn an_empty_list_is_said_and_not_shown_as_a_table() {
 fn logout_says_whether_the_login_was_revoked() {
     for (was, revoked, note, told) in [
         (true, true, None, "signed out here and at OpenAI\n"),
-        (true, false, Some("timed out"), "signed out here; OpenAI did not confirm it: timed out\n"),
+        (true, false, Some("the issuer was not told"), "signed out here; the issuer was not told\n"),
         (true, false, None, "signed out here; OpenAI did not confirm it\n"),
         (false, false, None, "nobody was signed in\n"),
     ] {
         let result = json!({ "wasSignedIn": was, "revoked": revoked, "note": note });
-        for args in [vec!["logout"], vec!["logout", "--json"]] {
+        let work = json!({ "name": "work", "isDefault": false, "status": "authenticated", "codexMode": null,
+                           "account": { "accountId": "acc", "email": "bob@example.com", "planType": "pro" } });
+        let stays =
+            "note: the account work stays signed in; `codex-oauth account remove work` signs it out\n";
+        let accounts = json!({ "accounts": [work] });
+        for args in [vec!["logout"], vec!["logout", "--account", "a"], vec!["logout", "--json"]] {
             let place = Place::new();
-            let daemon = place.daemon(replies(vec![("account/logout", result.clone())]));
+            let mut answers = vec![("account/logout", result.clone())];
+            answers.extend((args.len() == 1).then(|| ("account/list", accounts.clone())));
+            let daemon = place.daemon(replies(answers));
             let ran = place.run(&args);
             assert_eq!(ran.code(), 0);
-            if args.len() == 1 {
-                assert_eq!(ran.stdout, told);
-            } else {
+            if args == ["logout", "--json"] {
                 assert_eq!(ran.json(), result);
+            } else {
+                let others = if args.len() == 1 { stays } else { "" };
+                assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), (told, others));
             }
             daemon.done();
         }
