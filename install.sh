@@ -166,16 +166,18 @@ install_plugin() {
 
 # Never the reason why an install fails: the programs work without Claude Code.
 register_plugin() {
-    if ! command -v claude > /dev/null; then
-        registered="claude is not on PATH; later: claude plugin marketplace add '$share' &&
+    # Each on a line of its own: whole, and below 80 columns in most homes.
+    later="later:
+           claude plugin marketplace add '$share'
            claude plugin install codex-oauth@codex-oauth"
+    if ! command -v claude > /dev/null; then
+        registered="claude is not on PATH; $later"
     elif said=$(claude plugin marketplace add "$share" < /dev/null 2>&1) &&
         said=$(claude plugin install codex-oauth@codex-oauth < /dev/null 2>&1); then
         registered='registered in Claude Code; new sessions have it'
     else
         registered="could not be registered: $said
-           later: claude plugin marketplace add '$share' &&
-           claude plugin install codex-oauth@codex-oauth"
+           $later"
     fi
 }
 
@@ -208,7 +210,7 @@ report() {
             running=''
         fi
     fi
-    if [ -z "$before" ] && grep -qs '"openai_codex"' "${CODEX_OAUTH_AUTH_FILE:-${HOME-}/.claude/auth.json}"; then
+    if [ -z "$before" ] && grep -qsE '"openai_codex(_accounts)?"' "${CODEX_OAUTH_AUTH_FILE:-${HOME-}/.claude/auth.json}"; then
         echo "next       $command status    (a login is here already)"
     elif [ -z "$before" ]; then
         echo "next       $command login"

@@ -36,8 +36,14 @@ fn an_install_puts_one_command_on_path_and_names_the_next_step() {
     }
     let command = prefix.join("bin/codex-oauth").display().to_string();
     assert!(ran.stdout.contains(&format!("installed  codex-oauth {BUILD} in ")), "{}", ran.stdout);
+    let share = prefix.join("share/codex-oauth");
+    let later = format!(
+        "\nplugin     claude is not on PATH; later:\n           claude plugin marketplace add '{}'\n           \
+         claude plugin install codex-oauth@codex-oauth\n",
+        share.display()
+    );
     assert!(
-        ran.stdout.contains("is not on PATH") && ran.stdout.contains("claude is not on PATH"),
+        ran.stdout.contains("its folder is not on PATH") && ran.stdout.contains(&later),
         "{}",
         ran.stdout
     );
@@ -48,12 +54,15 @@ fn an_install_puts_one_command_on_path_and_names_the_next_step() {
 #[test]
 fn an_install_where_somebody_is_signed_in_asks_for_no_login() {
     // The variable is all that moves the file: no config.toml can (docs/CONFIGURATION.md).
-    for (place, variable) in [("home/.claude/auth.json", None), ("else/where.json", Some("else/where.json"))]
-    {
+    for (place, variable, login) in [
+        ("home/.claude/auth.json", None, r#"{"openai_codex": {}}"#),
+        ("home/.claude/auth.json", None, r#"{"openai_codex_accounts": {"logins": {"work": {}}}}"#),
+        ("else/where.json", Some("else/where.json"), r#"{"openai_codex": {}}"#),
+    ] {
         let machine = Machine::new();
         let file = machine.path(place);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::File::create(file).unwrap().write_all(br#"{"openai_codex": {}}"#).unwrap();
+        std::fs::File::create(file).unwrap().write_all(login.as_bytes()).unwrap();
         let mut install = machine.command(machine.path("release/install.sh"));
         install.envs(variable.map(|moved| ("CODEX_OAUTH_AUTH_FILE", machine.path(moved))));
         let ran = Running::start(&mut install).finish();
