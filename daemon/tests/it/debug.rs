@@ -120,7 +120,8 @@ fn a_renewal_of_the_login_is_told_to_the_session_that_waits_for_it() {
     let rig = Rig::new();
     let _daemon = rig.signed_in();
     let mut debugged = Debugged::new(&rig.home, "stderr");
-    end_token(&rig, -60);
+    // Of an end that it knows the daemon may take care before it is asked, and tells nobody.
+    rig.fake.expire_access_tokens();
     debugged.shim.request_tool("codex_query", &json!({"prompt": "renew"}));
     eventually("it is told", || debugged.said().contains("[TOKEN] Refreshing the access token: "));
     let said = debugged.said();
