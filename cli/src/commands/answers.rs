@@ -21,7 +21,7 @@ pub(crate) fn run(context: &mut Context, args: AnswersArgs) -> Result<Exit, Fail
         if args.json {
             context.output.json(&list)?;
         } else if list.turns.is_empty() {
-            context.output.note("no answer is kept: they are for ten minutes")?;
+            context.output.note("no answer is kept now; each is kept for ten minutes")?;
         } else {
             context.output.out(&table(&list.turns, words::unix_now()))?;
         }

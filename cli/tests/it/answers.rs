@@ -35,7 +35,10 @@ fn the_list_shows_how_each_begins_or_why_it_failed() {
     let place = Place::new();
     let daemon = place.daemon(replies(vec![("turn/list", json!({ "turns": [] }))]));
     let ran = place.run(&["answers"]);
-    assert_eq!((ran.code(), ran.stderr.as_str()), (0, "note: no answer is kept: they are for ten minutes\n"));
+    assert_eq!(
+        (ran.code(), ran.stderr.as_str()),
+        (0, "note: no answer is kept now; each is kept for ten minutes\n")
+    );
     daemon.done();
 }
 
