@@ -20,7 +20,7 @@ pub(crate) fn run(context: &mut Context, args: LogoutArgs) -> Result<Exit, Failu
         context.output.json(&result)?;
         return Ok(Exit::Success);
     }
-    context.output.line(&told(&result))?;
+    context.output.page(&format!("{}\n", told(&result)))?;
     if !is_chosen {
         // Who names none may think that there is one only.
         for other in client.call::<AccountList>(&Empty {})?.accounts.iter().filter(|of| is_in(of)) {

@@ -13,6 +13,7 @@ use codex_oauth_proto::connect::with_causes;
 use codex_oauth_proto::endpoint::Endpoint;
 use codex_oauth_proto::launch::LaunchError;
 use codex_oauth_proto::lock::{Acquired, FileLock};
+use codex_oauth_proto::people::words::labelled;
 use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
 
 #[cfg(unix)]
@@ -41,7 +42,7 @@ pub(crate) fn run(context: &mut Context, args: UninstallArgs) -> Result<Exit, Fa
     }
     if args.purge {
         for told in logout::sign_all_out(context)? {
-            context.output.line(&format!("login      {told}"))?;
+            context.output.line(&labelled("login", &told))?;
         }
     }
     let mut starting = hold_off_starters(&endpoint)?;

@@ -218,7 +218,16 @@ fn an_upgrade_during_a_stream_loses_nothing_and_a_purge_leaves_nothing_on_a_clea
     assert_eq!(session.finish().code(), 0);
     assert_eq!(account.fake.requests(Endpoint::Responses).len(), 4, "each was sent once");
 
+    // One revocation fails: that is said in full, in 80 columns, and keeps nothing here.
+    account.fake.next(Endpoint::Revoke, Effect::gateway_error(502));
     let removed = account.ask(Some(NEWER), &["uninstall", "--purge", "--yes"]);
+    let wide = removed.stdout.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(wide, None, "{}", removed.stdout);
+    assert!(
+        removed.stdout.contains("login      default: signed out here; the issuer could not"),
+        "{}",
+        removed.stdout
+    );
     assert_eq!((removed.code(), removed.stderr.as_str()), (0, ""), "{}", removed.stdout);
     for said in [
         "daemon     stopped\n",

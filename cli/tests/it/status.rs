@@ -129,6 +129,16 @@ fn a_default_account_that_is_signed_out_hides_no_other_one() {
 }
 
 #[test]
+fn a_next_step_with_a_long_path_is_broken_between_words() {
+    let name = "backend_url in `/home/ada/.config/codex-oauth/config.toml`";
+    let fields = json!({ "nextStep": { "do": "check_address", "name": name } });
+    let ran = shown(&["status"], account(&fields), limits(), daemon_status());
+    let next = "\nnext       check the address in backend_url in\n           \
+                `/home/ada/.config/codex-oauth/config.toml`, then run `codex-oauth\n           daemon stop`\n";
+    assert!(ran.stdout.ends_with(next), "{}", ran.stdout);
+}
+
+#[test]
 fn notes_a_waiting_login_and_an_older_daemon_are_shown() {
     let fields = json!({ "note": "the login cannot be renewed", "pendingLogin": {
         "loginId": "l", "authUrl": "https://a", "expiresAt": in_seconds(270), "browserOpened": true } });

@@ -9,7 +9,7 @@ use codex_oauth_proto::{ErrorCode, Retry, WireError};
 use serde_json::json;
 
 use self::pty::{Shown, Streams, on_terminal};
-use crate::rig::{Daemon, Place, script};
+use crate::rig::{Daemon, Place, replies, script};
 
 /// Wide enough for everything that is said here.
 const WIDE: u16 = 80;
@@ -83,6 +83,21 @@ fn a_progress_line_never_fills_a_row_of_the_terminal() {
     let cut = "retry 2/5 in 3 s:";
     let screen = format!("asking\r        \r{cut}\r{:19}\rone\ngpt-6.1-sol · low ·\n1 s\n", "");
     assert_eq!(shown.screen, screen);
+}
+
+#[test]
+fn what_a_logout_could_not_do_is_broken_between_words() {
+    let place = Place::new();
+    let note =
+        "the issuer could not be told and may keep the login until it ends: could not connect to the issuer";
+    let result = json!({ "wasSignedIn": true, "revoked": false, "note": note });
+    let daemon =
+        place.daemon(replies(vec![("account/logout", result), ("account/list", json!({ "accounts": [] }))]));
+    let shown = on_terminal(place.command(&["logout"]), Streams { stdout: true, stderr: true }, WIDE);
+    let said = "signed out here; the issuer could not be told and may keep the login until it\n\
+                ends: could not connect to the issuer\n";
+    assert!(shown.screen.ends_with(&format!("\r{said}")), "{}", shown.screen);
+    daemon.done();
 }
 
 #[test]

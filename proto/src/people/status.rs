@@ -41,7 +41,7 @@ pub fn render(
             &format!("this command is {BUILD}; `codex-oauth daemon stop` renews the daemon"),
         ));
     }
-    page.extend(next_step(account).map(|step| row("next", &step.render(surface))));
+    page.extend(next_step(account).map(|step| note("next", &step.render(surface))));
     page.join("\n") + "\n"
 }
 
