@@ -105,7 +105,10 @@ impl Store {
     /// The login in the file as it is now: one system call while nobody changed it.
     pub(super) async fn current(&self) -> Result<Option<Arc<Credentials>>, StoreError> {
         let stamp = fsx::stamp(&self.path).map_err(|error| self.unreadable(error.into()))?;
-        let Some(stamp) = stamp else { return Ok(None) };
+        let Some(stamp) = stamp else {
+            *self.cache.lock() = None;
+            return Ok(None);
+        };
         if let Some(cached) = &*self.cache.lock()
             && cached.stamp == stamp
         {
@@ -224,6 +227,7 @@ impl Store {
             }
             match self.write(guard, document, Some(stamp)).await? {
                 Written::Yes(_) => {
+                    *self.cache.lock() = None;
                     self.journal.record(Entry::new(journal::Event::SignedOut, self.clock.now())).await;
                     return Ok(true);
                 }
