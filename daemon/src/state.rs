@@ -122,13 +122,18 @@ impl State {
     /// removes the log, unless another daemon has the database open. The last call of a daemon's life.
     pub(crate) async fn close(&self) {
         let deadline = Instant::now() + LAST_COMMITS;
-        if timeout_at(deadline, self.run(|_| Ok(()))).await.is_err() {
+        if timeout_at(deadline, self.committed()).await.is_err() {
             tracing::warn!("the last answers could not be kept: the disk does not answer");
         }
         self.queue.close();
         if timeout_at(deadline, self.closed.cancelled()).await.is_err() {
             tracing::info!("the database could not be closed in time: the next daemon finds its log");
         }
+    }
+
+    /// Waits until everything queued is committed, or could not be.
+    pub(crate) async fn committed(&self) {
+        let _why_not_is_known = self.run(|_| Ok(())).await;
     }
 
     async fn run<T, F>(&self, work: F) -> Result<T, StateError>

@@ -113,10 +113,16 @@ impl Database {
             }
         }
         self.transactions = self.transactions.wrapping_add(1);
-        if self.transactions.is_multiple_of(CHECKPOINT_EVERY)
-            && let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-        {
-            tracing::warn!(%error, "could not copy the log into the database");
+        if self.transactions.is_multiple_of(CHECKPOINT_EVERY) {
+            checkpoint(connection);
+        }
+    }
+
+    /// Closes it. The last one who does removes the log, and keeps everybody out meanwhile; so the log is copied before, which
+    /// keeps nobody out: a daemon that starts would take a slow disk for a database that cannot be used.
+    pub(super) fn close(self) {
+        if let Some(connection) = &self.connection {
+            checkpoint(connection);
         }
     }
 
@@ -214,6 +220,13 @@ fn set_aside(path: &Path) -> Result<PathBuf, FsError> {
         fsx::remove_durable(&path.with_file_name(format!("{name}{companion}")))?;
     }
     Ok(aside)
+}
+
+/// Copies the log into the database, as far as nobody uses it.
+fn checkpoint(connection: &Connection) {
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        tracing::warn!(%error, "could not copy the log into the database");
+    }
 }
 
 fn open(path: &Path) -> Result<(Connection, turns::Totals), SchemaError> {

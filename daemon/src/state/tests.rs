@@ -52,13 +52,6 @@ fn trace(id: String) -> Trace {
     }
 }
 
-impl State {
-    /// Until everything queued is committed, or is not for want of room.
-    async fn committed(&self) {
-        self.run(|_| Ok(())).await.ok();
-    }
-}
-
 /// The database's files, in the order of their names.
 fn files(dir: &Path) -> Vec<String> {
     let listed = std::fs::read_dir(dir).unwrap();

@@ -95,4 +95,5 @@ pub(super) fn work(mut database: Database, jobs: &Receiver<Box<dyn Job>>) {
         }
         database.tidy();
     }
+    database.close();
 }

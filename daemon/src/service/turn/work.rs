@@ -97,7 +97,7 @@ pub(super) async fn work(
         running.inner.state.keep_trace(tracer.into_trace());
     }
     if kill_point::is("kept") {
-        running.inner.state.close().await;
+        running.inner.state.committed().await;
         kill_point::reached("kept");
     }
     teller.askers.end(outcome).await;
