@@ -216,6 +216,7 @@ impl Accounts {
         self.0.manager(&index, name)?;
         let chosen = (name != FIRST).then_some(name);
         self.0.first.store().edit(|document| shelf::set_default(document, chosen)).await?;
+        self.0.forget_look();
         Ok(())
     }
 
@@ -238,6 +239,7 @@ impl Accounts {
         if name == default && name != FIRST {
             self.0.first.store().edit(|document| shelf::set_default(document, None)).await?;
         }
+        self.0.forget_look();
         if let Some(gone) = self.0.named.lock().managers.remove(name) {
             gone.tokens.retire();
         }
@@ -318,6 +320,11 @@ impl Inner {
         let look = Look { at, stamp, index };
         *self.last.lock() = Some(look.clone());
         Ok(look)
+    }
+
+    /// After a change of our own: a question from before it must not bring back what was removed.
+    fn forget_look(&self) {
+        *self.last.lock() = None;
     }
 
     /// The manager of the account `name`; made at its first use, and again when the account has become another.

@@ -35,6 +35,7 @@ impl Accounts {
             true
         };
         self.0.first.store().edit(enter).await?;
+        self.0.forget_look();
         let index = self.0.index().await?;
         self.0.manager(&index, name)?;
         Ok(())

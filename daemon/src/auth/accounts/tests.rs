@@ -139,6 +139,17 @@ async fn a_look_serves_who_asked_before_it_and_nobody_later() {
 }
 
 #[tokio::test]
+async fn a_question_from_before_it_does_not_bring_back_an_account_that_was_removed() {
+    let rig = Rig::new().await;
+    rig.two_logins(86_400);
+    let asked = Instant::now();
+    while Instant::now() == asked {}
+    rig.accounts.remove("work").await.unwrap();
+    let told = rig.accounts.of_asked(Some("work"), asked).await.map(|account| account.name);
+    assert!(matches!(told, Err(AuthError::NoSuchAccount { .. })), "{told:?}");
+}
+
+#[tokio::test]
 async fn two_accounts_renew_at_once_and_neither_write_loses_the_other() {
     let rig = Rig::new().await;
     rig.two_logins(-10);
