@@ -108,6 +108,9 @@ fn of_daemon(client: &mut Client, redactor: &mut Redactor) -> Vec<Text> {
         redactor.know(who.account_id.as_deref().unwrap_or_default(), "<account>");
         redactor.know(who.email.as_deref().unwrap_or_default(), "<e-mail>");
         login.accounts.clear();
+        if matches!(login.next_step, Some(NextStep::UseAccount { .. })) {
+            login.next_step = Some(NextStep::ChooseAccount);
+        }
         // A link that waits is a way in.
         login.pending_login = None;
         login
