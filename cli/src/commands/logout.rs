@@ -2,7 +2,7 @@
 
 use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::account::{
-    AccountList, AccountParams, AccountRemove, LoginStatus, Logout, LogoutResult, NamedAccount, OfAccount,
+    AccountList, AccountParams, AccountRemove, Logout, LogoutResult, NamedAccount, OfAccount,
 };
 
 use crate::args::LogoutArgs;
@@ -23,7 +23,9 @@ pub(crate) fn run(context: &mut Context, args: LogoutArgs) -> Result<Exit, Failu
     context.output.page(&format!("{}\n", told(&result)))?;
     if !is_chosen {
         // Who names none may think that there is one only.
-        for other in client.call::<AccountList>(&Empty {})?.accounts.iter().filter(|of| is_in(of)) {
+        for other in
+            client.call::<AccountList>(&Empty {})?.accounts.iter().filter(|of| of.status.is_signed_in())
+        {
             let name = &other.name;
             context.output.note(&format!(
                 "the account {name} stays signed in; `codex-oauth account remove {name}` signs it out"
@@ -47,10 +49,6 @@ pub(super) fn sign_all_out(context: &mut Context) -> Result<Vec<String>, Failure
         said.push(if is_one_of_several { format!("{name}: {told}") } else { told });
     }
     Ok(said)
-}
-
-fn is_in(account: &NamedAccount) -> bool {
-    matches!(account.status, LoginStatus::Authenticated | LoginStatus::NeedsRefresh)
 }
 
 pub(super) fn told(result: &LogoutResult) -> String {

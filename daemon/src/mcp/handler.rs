@@ -102,9 +102,7 @@ impl Handler {
                 Err(error) => Err(error),
             },
             Name::Clear => match takes_none(request.arguments) {
-                Ok(()) => {
-                    Box::pin(service.logout(folder)).await.map(|report| complete(render::logout(&report)))
-                }
+                Ok(()) => Box::pin(self.clear()).await.map(complete),
                 Err(error) => Err(error),
             },
             Name::Models => match takes_none(request.arguments) {
@@ -112,6 +110,15 @@ impl Handler {
                 Err(error) => Err(error),
             },
         })
+    }
+
+    /// Signs out, and tells who stays signed in: whoever asks for this may think of one account only.
+    async fn clear(&self) -> Result<Vec<ContentBlock>, WireError> {
+        let service = &self.server.service;
+        let report = service.logout(self.session.account.as_deref()).await?;
+        // It is done, whether the others can be listed or not.
+        let others = service.accounts().await.map(|listed| listed.accounts).unwrap_or_default();
+        Ok(render::logout(&report, &others))
     }
 
     /// The account of the session's folder, unless the call names one.

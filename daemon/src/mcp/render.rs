@@ -1,8 +1,10 @@
 //! Results as text: what a person or a model reads.
 
+use std::fmt::Write as _;
+
 use codex_oauth_proto::Surface;
 use codex_oauth_proto::api::account::{
-    Account, LoginStartResult, LoginStatus, LogoutResult, RateLimitsResult, ReadResult,
+    Account, LoginStartResult, LogoutResult, NamedAccount, RateLimitsResult, ReadResult,
 };
 use codex_oauth_proto::api::daemon::StatusResult;
 use codex_oauth_proto::api::model::ListResult;
@@ -36,7 +38,7 @@ pub(super) fn status(
     let who = account.account.clone().unwrap_or_default();
     let fields = json!({
         "status": account.status,
-        "authenticated": matches!(account.status, LoginStatus::Authenticated | LoginStatus::NeedsRefresh),
+        "authenticated": account.status.is_signed_in(),
         "account_id": who.account_id,
         "email": who.email,
         "plan": who.plan_type,
@@ -92,8 +94,9 @@ pub(super) fn signed_in_as(account: Option<&Account>, note: Option<&str>) -> Vec
     vec![ContentBlock::text(format!("Signed in as {}.{note}", page::identity(account)))]
 }
 
-pub(super) fn logout(report: &LogoutResult) -> Vec<ContentBlock> {
-    let text = match (report.was_signed_in, report.revoked, &report.note) {
+/// `accounts`: those that there are now.
+pub(super) fn logout(report: &LogoutResult, accounts: &[NamedAccount]) -> Vec<ContentBlock> {
+    let mut text = match (report.was_signed_in, report.revoked, &report.note) {
         (false, ..) => "Nobody was signed in; nothing was removed.".to_owned(),
         (true, true, _) => "Credentials cleared and revoked. codex_login signs in again.".to_owned(),
         (true, false, None) => "Credentials cleared on this machine. codex_login signs in again.".to_owned(),
@@ -101,6 +104,12 @@ pub(super) fn logout(report: &LogoutResult) -> Vec<ContentBlock> {
             format!("Credentials cleared on this machine; {note}. codex_login signs in again.")
         }
     };
+    for NamedAccount { name, .. } in accounts.iter().filter(|of| of.status.is_signed_in()) {
+        let _infallible = write!(
+            text,
+            "\nThe account {name} stays signed in; `codex-oauth account remove {name}` signs it out."
+        );
+    }
     vec![ContentBlock::text(text)]
 }
 

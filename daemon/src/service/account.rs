@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codex_oauth_proto::api::account::{
-    Account, CheckResult, Credits, HistoryEntry, HistoryResult, LoginStatus, LogoutResult, NamedAccount,
-    Probe, RateLimit, RateLimitWindow, RateLimitsResult, ReadResult,
+    Account, CheckResult, Credits, HistoryEntry, HistoryResult, LoginStatus, LogoutResult, Probe, RateLimit,
+    RateLimitWindow, RateLimitsResult, ReadResult,
 };
 use codex_oauth_proto::{NextStep, WireError};
 use tokio::time::Instant;
 
+use super::accounts::use_of_others;
 use super::turn::millis;
 use super::{CodexService, Inner, rescue};
 use crate::auth::{
@@ -82,7 +83,12 @@ impl CodexService {
         let none = CheckResult { token_ms, check_ms: None, origin: None, error: None };
         let grant = match grant {
             Ok(grant) => grant,
-            Err(error) => return Ok(CheckResult { error: Some(error.to_wire()), ..none }),
+            Err(error) => {
+                return Ok(CheckResult {
+                    error: Some(self.inner.without_token(&error, choice).await),
+                    ..none
+                });
+            }
         };
         let began = Instant::now();
         let mut asked = self.inner.upstream.check_account_now(&grant).await;
@@ -138,7 +144,10 @@ impl CodexService {
         choice: Wanted<'_>,
     ) -> Result<RateLimitsResult, WireError> {
         let tokens = self.inner.of(choice).await?.tokens;
-        let grant = tokens.grant().await.map_err(|error| error.to_wire())?;
+        let grant = match tokens.grant().await {
+            Ok(grant) => grant,
+            Err(error) => return Err(self.inner.without_token(&error, choice).await),
+        };
         let (grant, asked) = match self.inner.upstream.usage(&grant).await {
             Err(error) if matches!(error.kind, ErrorKind::Unauthorized { .. }) => {
                 let grant = tokens.recover(&grant).await.map_err(|error| error.to_wire())?;
@@ -240,15 +249,6 @@ fn note(status: &AuthStatus) -> Option<String> {
         (_, Some(why)) => Some(format!("the login cannot be renewed: {why}")),
         (_, None) => None,
     }
-}
-
-/// What to do where others are signed in: to use the only one, or to choose.
-fn use_of_others(accounts: &[NamedAccount]) -> Option<NextStep> {
-    let is_in =
-        |of: &&NamedAccount| matches!(of.status, LoginStatus::Authenticated | LoginStatus::NeedsRefresh);
-    let mut signed_in = accounts.iter().filter(is_in);
-    let name = signed_in.next()?.name.clone();
-    Some(if signed_in.next().is_some() { NextStep::ChooseAccount } else { NextStep::UseAccount { name } })
 }
 
 /// What to do about the login; `None`: nothing, or what the note says happens by itself.

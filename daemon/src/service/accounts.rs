@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::account::{person, told, word};
 use super::{CodexService, Inner};
-use crate::auth::{Account, Listed, Mode, Wanted};
+use crate::auth::{Account, AuthError, Listed, Mode, Wanted};
 
 impl CodexService {
     /// Every account.
@@ -79,6 +79,31 @@ impl Inner {
     pub(super) async fn of_asked(&self, choice: Wanted<'_>, asked: Instant) -> Result<Account, WireError> {
         self.accounts.of_asked(choice, asked).await.map_err(|error| error.to_wire())
     }
+
+    /// Why there is no token for who chose `choice`. Where nobody is signed in to the default account, but to another, that is what
+    /// has to be said.
+    pub(super) async fn without_token(&self, error: &AuthError, choice: Wanted<'_>) -> WireError {
+        let told = error.to_wire();
+        if choice.is_some() || !matches!(error, AuthError::NotLoggedIn) {
+            return told;
+        }
+        let listed = self.accounts.list().await.unwrap_or_default();
+        let accounts: Vec<_> = listed.into_iter().map(shown).collect();
+        match use_of_others(&accounts) {
+            None => told,
+            Some(step) => {
+                let message = "Not authenticated: nobody is signed in to the default account".to_owned();
+                WireError { message, ..told }.next(step)
+            }
+        }
+    }
+}
+
+/// What to do where others are signed in: to use the only one, or to choose.
+pub(super) fn use_of_others(accounts: &[NamedAccount]) -> Option<NextStep> {
+    let mut signed_in = accounts.iter().filter(|of| of.status.is_signed_in());
+    let name = signed_in.next()?.name.clone();
+    Some(if signed_in.next().is_some() { NextStep::ChooseAccount } else { NextStep::UseAccount { name } })
 }
 
 fn shown(listed: Listed) -> NamedAccount {

@@ -16,7 +16,10 @@ impl CodexService {
     /// The account's models.
     pub(crate) async fn models(&self, choice: Wanted<'_>) -> Result<ListResult, WireError> {
         let tokens = self.inner.of(choice).await?.tokens;
-        let grant = tokens.grant().await.map_err(|error| error.to_wire())?;
+        let grant = match tokens.grant().await {
+            Ok(grant) => grant,
+            Err(error) => return Err(self.inner.without_token(&error, choice).await),
+        };
         let models = match self.inner.upstream.models(&grant).await {
             Err(error) if matches!(error.kind, ErrorKind::Unauthorized { .. }) => {
                 let grant = tokens.recover(&grant).await.map_err(|error| error.to_wire())?;

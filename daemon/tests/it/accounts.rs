@@ -1,9 +1,10 @@
 //! Several accounts in one house: who serves whom, what is told of it, and that nobody but a person changes it.
 
 use codex_oauth_proto::api::account::{
-    AccountList, AccountParams, AccountUse, LoginStart, LoginStartParams, LoginStatus, NamedAccount, Read,
-    ReadParams,
+    AccountList, AccountParams, AccountUse, LoginStart, LoginStartParams, LoginStatus, NamedAccount,
+    OfAccount, RateLimitsParams, RateLimitsRead, Read, ReadParams,
 };
+use codex_oauth_proto::api::model;
 use codex_oauth_proto::api::turn::{self, COMPLETED, Completed, InputItem};
 use codex_oauth_proto::{Client, ErrorCode, NextStep};
 use codex_oauth_rig::{Daemon, Rig, Shim, login_end, text_of};
@@ -115,8 +116,34 @@ fn whoever_is_signed_in_to_a_further_account_alone_is_told_so_and_how_to_use_it(
     ] {
         assert!(told.lines().any(|shown| shown == line), "{line}\n{told}");
     }
-    rig.api().call::<AccountUse>(&AccountParams { account: "work".to_owned() }).unwrap();
+    let use_work = Some(NextStep::UseAccount { name: "work".to_owned() });
+    let mut asking = rig.api();
+    let steps = [
+        ask(&mut asking, None).error,
+        asking.call::<model::List>(&OfAccount::default()).err(),
+        asking.call::<RateLimitsRead>(&RateLimitsParams { refresh: true, ..Default::default() }).err(),
+    ];
+    for refused in steps {
+        let refused = refused.expect("nobody is signed in to that account");
+        assert!(refused.message.ends_with("nobody is signed in to the default account"), "{refused:?}");
+        assert_eq!((refused.code, refused.next_step), (ErrorCode::NotLoggedIn, use_work.clone()));
+    }
+    let error = ask(&mut asking, Some("default")).error.expect("it was asked for");
+    assert_eq!(error.next_step, Some(NextStep::Login));
+    asking.call::<AccountUse>(&AccountParams { account: "work".to_owned() }).unwrap();
     assert_eq!((read(None).status, read(None).next_step), (LoginStatus::Authenticated, None));
+}
+
+#[test]
+fn clearing_the_credentials_names_the_account_that_stays_signed_in() {
+    let (rig, _daemon) = house();
+    let mut shim = Shim::initialized(&rig.home);
+    let told = text_of(&shim.request_tool("codex_clear", &json!({})));
+    assert_eq!(
+        told,
+        "Credentials cleared and revoked. codex_login signs in again.\n\
+         The account work stays signed in; `codex-oauth account remove work` signs it out."
+    );
 }
 
 #[test]

@@ -202,6 +202,13 @@ pub enum LoginStatus {
     Unknown,
 }
 
+impl LoginStatus {
+    /// Whether a question has somebody to be asked as.
+    pub const fn is_signed_in(self) -> bool {
+        matches!(self, Self::Authenticated | Self::NeedsRefresh)
+    }
+}
+
 /// Who is signed in, from the token's claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -76,7 +76,11 @@ pub fn entry(code: ErrorCode) -> Entry {
             &[Never],
             "Not authenticated: nobody is signed in to Codex",
             Some(Step::Login),
-            vec![("the account uses the Codex CLI's login", Step::UseCodexCli)],
+            vec![
+                ("another account is signed in", Step::UseAccount { name: "NAME".to_owned() }),
+                ("several others are", Step::ChooseAccount),
+                ("the account uses the Codex CLI's login", Step::UseCodexCli),
+            ],
         ),
         Code::LoginExpired => entry(
             "There was a login; it can no longer be used or renewed. The message says who ended it, where that is known.",

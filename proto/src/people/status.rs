@@ -28,7 +28,7 @@ pub fn render(
     let waiting = account.pending_login.iter().flat_map(|login| login::rows(login, now, surface));
     page.extend(waiting.map(|(label, text)| row(label, &text)));
     page.extend(account.probe.as_ref().map(|probe| note("probe", &probe_text(probe))));
-    if matches!(account.status, LoginStatus::Authenticated | LoginStatus::NeedsRefresh) {
+    if account.status.is_signed_in() {
         page.extend(limit_lines(rate_limits, now, surface));
     }
     page.push(row("daemon", &daemon_text(daemon, surface)));

@@ -129,7 +129,10 @@ async fn ask(
     let account = inner.of_asked(question.account.as_deref(), teller.began).await?;
     course.served.name = Some(account.name.clone());
     course.served.is_one_of_several = account.is_one_of_several;
-    let mut grant = fetch_grant(&account, teller).await?;
+    let mut grant = match fetch_grant(&account, teller).await {
+        Ok(grant) => grant,
+        Err(error) => return Err(Box::pin(inner.without_token(&error, question.account.as_deref())).await),
+    };
     course.served.account_id.clone_from(&grant.account_id);
     course.tracer.has_token();
     let mut renewed = false;
@@ -278,16 +281,14 @@ impl OnEvent for Hearing<'_> {
     }
 }
 
-async fn fetch_grant(account: &Account, teller: &Teller) -> Result<Grant, WireError> {
+async fn fetch_grant(account: &Account, teller: &Teller) -> Result<Grant, AuthError> {
     let mut grant = std::pin::pin!(account.grant());
     let soon = tokio::time::timeout(NOTICEABLE, &mut grant).await;
-    let result = if let Ok(result) = soon {
-        result
-    } else {
-        teller.tell("refreshing login").await;
-        grant.await
-    };
-    result.map_err(|error| error.to_wire())
+    if let Ok(result) = soon {
+        return result;
+    }
+    teller.tell("refreshing login").await;
+    grant.await
 }
 
 /// Cuts an answer that would not fit a line of the socket, and says so.
