@@ -59,7 +59,7 @@ pub enum IssuerError {
         block: EdgeBlock,
     },
     /// An HTTP status other than success.
-    #[error("could not get tokens: the issuer answered {status}: {message}")]
+    #[error("the issuer answered {status}: {message}")]
     Status {
         /// HTTP status.
         status: u16,
