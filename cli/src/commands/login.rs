@@ -58,8 +58,16 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
     let named = args.account.clone();
     // First the watch: a Ctrl-C while the login is being begun must not leave it behind.
     let interrupt = Interrupt::watch()?;
-    let login =
-        client.call::<LoginStart>(&LoginStartParams { open_browser, device, account: args.account })?;
+    let params = LoginStartParams { open_browser, device, account: args.account };
+    let login = match client.call::<LoginStart>(&params) {
+        // Whoever has given up has no use for the reason.
+        Err(_) if interrupt.happened() => {
+            context.output.say_interrupted("login called off")?;
+            interrupt.end_as_told();
+            return Ok(Exit::Interrupted);
+        }
+        begun => begun?,
+    };
     let joined = before.pending_login.is_some_and(|pending| pending.login_id == login.login_id);
     let elsewhere = matches!(login.place, Place::Ssh | Place::Container | Place::Headless);
     let pasting =
