@@ -24,6 +24,10 @@ use reqwest::Url;
 use super::connector::{Connector, TooSlow};
 use super::{ClientError, Fault, Network};
 
+/// The most that is read at once from an HTTP/1.1 connection, and the longest head. hyper's own bound is 400 KiB, which each connection
+/// that a long answer came by would keep as long as it is in the pool.
+const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
+
 /// The client, which is its connections; every clone is the same.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpClient {
@@ -81,7 +85,7 @@ impl HttpClient {
     ) -> Result<Self, ClientError> {
         let connector = Connector::new(network, connect, made)?;
         let mut builder = Client::builder(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new());
+        builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).http1_max_buf_size(HTTP1_BUFFER_BYTES);
         let client = more(&mut builder).build(connector);
         Ok(Self { client, network: network.clone() })
     }
