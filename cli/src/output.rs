@@ -207,13 +207,6 @@ mod tests {
     }
 
     #[test]
-    fn a_wide_line_is_broken_between_words_and_a_link_is_not() {
-        let text = "aaa bbb ccc\nd\n\nhttps://a.example/long e";
-        assert_eq!(folded(text, 7), "aaa bbb\nccc\nd\n\nhttps://a.example/long\ne");
-        assert_eq!(folded(text, usize::MAX), text);
-    }
-
-    #[test]
     fn a_pipe_gets_every_byte() {
         let text = "a\x1b[2Jb\x07\r\u{9b}31m\u{7f}\tc\n";
         assert_eq!(shown(text, false), text);

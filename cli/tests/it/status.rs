@@ -129,12 +129,12 @@ fn a_default_account_that_is_signed_out_hides_no_other_one() {
 }
 
 #[test]
-fn a_next_step_with_a_long_path_is_broken_between_words() {
+fn a_next_step_with_a_long_path_is_broken_between_words_and_its_command_stays_whole() {
     let name = "backend_url in `/home/ada/.config/codex-oauth/config.toml`";
     let fields = json!({ "nextStep": { "do": "check_address", "name": name } });
     let ran = shown(&["status"], account(&fields), limits(), daemon_status());
     let next = "\nnext       check the address in backend_url in\n           \
-                `/home/ada/.config/codex-oauth/config.toml`, then run `codex-oauth\n           daemon stop`\n";
+                `/home/ada/.config/codex-oauth/config.toml`, then run\n           `codex-oauth daemon stop`\n";
     assert!(ran.stdout.ends_with(next), "{}", ran.stdout);
 }
 

@@ -20,12 +20,14 @@ pub fn labelled(label: &str, text: &str) -> String {
     format!("{label:<width$} {text}", width = INDENT - 1)
 }
 
-/// With line breaks instead of spaces where a line is wider. A word that is wider by itself, a link, stays whole.
+/// With line breaks instead of spaces where a line is wider. What is wider by itself, a link, stays whole, and so does a
+/// command in backticks, which is there to be copied.
 pub fn folded(text: &str, columns: usize) -> String {
     let fold = |line: &str| {
-        let (mut folded, mut taken) = (String::new(), 0);
-        for word in line.split(' ') {
-            let width = word.chars().count();
+        let (mut folded, mut taken, mut rest) = (String::new(), 0, Some(line));
+        while let Some(line) = rest {
+            let (piece, after) = line.split_at(piece_end(line));
+            let width = piece.chars().count();
             if taken > 0 && taken + 1 + width > columns {
                 folded.push('\n');
                 taken = 0;
@@ -33,12 +35,24 @@ pub fn folded(text: &str, columns: usize) -> String {
                 folded.push(' ');
                 taken += 1;
             }
-            folded.push_str(word);
+            folded.push_str(piece);
             taken += width;
+            rest = after.strip_prefix(' ');
         }
         folded
     };
     text.split('\n').map(fold).collect::<Vec<_>>().join("\n")
+}
+
+/// Where the first word of `line` ends, or, when it opens a command in backticks, the word that closes it.
+fn piece_end(line: &str) -> usize {
+    let word_end = |from: usize| line[from..].find(' ').map_or(line.len(), |at| from + at);
+    let mut end = word_end(0);
+    while line[..end].matches('`').count() % 2 == 1 {
+        let Some(closing) = line[end..].find('`') else { break };
+        end = word_end(end + closing);
+    }
+    end
 }
 
 /// `42 s`, `12 min`, `2 h 10 min`, `3 d 4 h`.
@@ -118,6 +132,16 @@ fn two(major: u64, unit: &str, minor: u64, small: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wide_line_is_broken_between_words_and_neither_a_link_nor_a_command_is() {
+        let text = "aaa bbb ccc\nd\n\nhttps://a.example/long e";
+        assert_eq!(folded(text, 7), "aaa bbb\nccc\nd\n\nhttps://a.example/long\ne");
+        assert_eq!(folded(text, usize::MAX), text);
+        let text = "run `a b c`, or `d` (`e f`,`g h`) once";
+        assert_eq!(folded(text, 10), "run\n`a b c`,\nor `d`\n(`e f`,`g h`)\nonce");
+        assert_eq!(folded("an `open one stays words", 8), "an `open\none\nstays\nwords");
+    }
 
     #[test]
     fn spans_have_at_most_two_units() {

@@ -179,8 +179,8 @@ mod tests {
     fn prose_is_folded_and_commands_are_not() {
         let page = "# A title\n\nSome **bold** words and\na [page](LIMITS.md), [LIMITS.md](LIMITS.md).\n\
             <!-- not run: x -->\n```sh\na very long command line\n```\n* an item with\n  words\n1. one\n";
-        let expected = "A title\n=======\n\nSome bold words and a\npage (`codex-oauth\nhelp limits`),\n`codex-oauth help\nlimits`.\n    \
-            a very long command line\n* an item with words\n1. one\n";
+        let expected = "A title\n=======\n\nSome bold words and a\npage\n(`codex-oauth help limits`),\n\
+            `codex-oauth help limits`.\n    a very long command line\n* an item with words\n1. one\n";
         assert_eq!(shown(page, 21), expected);
     }
 
