@@ -36,18 +36,22 @@ impl Server {
     pub(crate) async fn run(self: Arc<Self>, bound: Bound, instance: Instance) -> Option<FileLock> {
         self.alone.store(bound.is_inherited(), Ordering::Relaxed);
         let bound = self.serve(bound, &instance).await;
-        let deadline = Instant::now() + self.limits.drain;
+        let mut deadline = None;
         if let Some(bound) = bound.as_ref().filter(|bound| bound.is_inherited()) {
-            self.finish_before(deadline, bound).await;
+            // A service manager starts no successor before this process has ended.
+            self.shutdown.advance(Phase::Draining);
+            deadline = Some(Instant::now() + self.limits.drain);
+            self.finish_before(self.end_of_drain(deadline), bound).await;
+        } else if self.shutdown.phase() == Phase::Draining {
+            deadline = Some(Instant::now() + self.limits.drain);
         }
         let ending = instance.show_ending();
         self.hand_over(bound, instance).await;
-        let patience = self.limits.drain;
-        let finished = tokio::time::timeout_at(deadline, self.finished());
         tokio::select! {
             () = self.shutdown.reached(Phase::Closing) => {}
-            finished = finished => if finished.is_err() {
-                tracing::warn!(?patience, "turns were still running at the end of the drain");
+            () = self.finished() => {}
+            () = self.end_of_drain(deadline) => {
+                tracing::warn!(patience = ?self.limits.drain, "turns were still running at the end of the drain");
             }
         }
         self.shutdown.advance(Phase::Closing);
@@ -60,11 +64,11 @@ impl Server {
         let mut bound = bound;
         loop {
             tokio::select! {
-                () = self.shutdown.reached(Phase::Draining) => return Some(bound),
+                () = self.shutdown.reached(Phase::HandingOver) => return Some(bound),
                 () = self.take_connections(&bound) => {}
                 () = bound.lost(self.limits.self_check) => {
                     tracing::warn!("the socket was removed or replaced: nobody new finds this daemon");
-                    self.shutdown.advance(Phase::Draining);
+                    self.shutdown.advance(Phase::HandingOver);
                 }
                 () = self.idle.lasted(self.limits.idle) => {
                     let shares = self.service.renews_for_others();
@@ -86,14 +90,14 @@ impl Server {
         let late = bound.close();
         if late.is_empty() {
             tracing::info!("nobody has needed this daemon for a while");
-            self.shutdown.advance(Phase::Draining);
+            self.shutdown.advance(Phase::HandingOver);
             return None;
         }
         let bound = match Bound::bind(&self.socket(), self.uid, instance) {
             Ok(bound) => Some(bound),
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "could not listen again");
-                self.shutdown.advance(Phase::Draining);
+                self.shutdown.advance(Phase::HandingOver);
                 None
             }
         };
@@ -104,14 +108,20 @@ impl Server {
     }
 
     /// A service manager starts no successor before this process has ended: whoever comes meanwhile is better served here than
-    /// left waiting. Returns when nothing runs, no refresh either, or at the deadline.
-    async fn finish_before(self: &Arc<Self>, deadline: Instant, bound: &Bound) {
+    /// left waiting. Returns when nothing runs, no refresh either, or at the `end`.
+    async fn finish_before(self: &Arc<Self>, end: impl Future<Output = ()>, bound: &Bound) {
         tokio::select! {
             () = self.take_connections(bound) => {}
             () = self.service.nothing_runs() => {}
-            () = tokio::time::sleep_until(deadline) => {}
+            () = end => {}
             () = self.shutdown.reached(Phase::Closing) => {}
         }
+    }
+
+    /// The end of the drain: at `deadline`, or, when none was asked for yet, its whole length after somebody does.
+    async fn end_of_drain(&self, deadline: Option<Instant>) {
+        self.shutdown.reached(Phase::Draining).await;
+        tokio::time::sleep_until(deadline.unwrap_or_else(|| Instant::now() + self.limits.drain)).await;
     }
 
     /// Gives up everything that a successor needs.

@@ -215,7 +215,7 @@ fn hand_over(server: &Server, asker: &HandOver) -> WireError {
         return WireError::caller(ErrorCode::UnsupportedVersion, message).next(NextStep::Upgrade);
     }
     tracing::info!(newer = printable(&asker.build), build, "a newer build asks to hand over");
-    server.shutdown.advance(Phase::Draining);
+    server.shutdown.advance(Phase::HandingOver);
     draining()
 }
 

@@ -1,4 +1,4 @@
-//! Serving, draining, closing: one direction, for everybody to see.
+//! Serving, handing over, draining, closing: one direction, for everybody to see.
 
 use tokio::sync::watch;
 
@@ -7,7 +7,10 @@ use tokio::sync::watch;
 pub(crate) enum Phase {
     /// Takes sessions and turns.
     Serving,
-    /// Takes nothing new; running turns finish.
+    /// Takes nothing new; a successor serves, nobody waits for this daemon's end, and running turns finish, however long they
+    /// take: the bounds of a turn are theirs.
+    HandingOver,
+    /// Takes nothing new; running turns finish within the drain's bound: whoever asked for the end waits for it.
     Draining,
     /// Whatever still runs ends now.
     Closing,
@@ -18,7 +21,7 @@ impl Phase {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Serving => "serving",
-            Self::Draining => "draining",
+            Self::HandingOver | Self::Draining => "draining",
             Self::Closing => "closing",
         }
     }

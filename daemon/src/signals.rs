@@ -30,7 +30,7 @@ pub(crate) fn watch(server: &Arc<Server>) -> io::Result<()> {
 }
 
 fn end(signal: i32, shutdown: &Shutdown) {
-    let next = if shutdown.phase() == Phase::Serving { Phase::Draining } else { Phase::Closing };
+    let next = if shutdown.phase() < Phase::Draining { Phase::Draining } else { Phase::Closing };
     if shutdown.advance(next) {
         tracing::info!(signal, phase = next.name(), "signal");
     }

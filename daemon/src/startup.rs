@@ -272,7 +272,7 @@ fn start(
 
 /// Says that the daemon ends, and again and again that it still does. Never returns.
 async fn tell_of_the_end(notifier: &Notifier, server: &Server) {
-    server.shutdown.reached(Phase::Draining).await;
+    server.shutdown.reached(Phase::HandingOver).await;
     let (every, within) = STILL_ENDING;
     let mut tick = tokio::time::interval(every);
     while notifier.is_heard() {

@@ -21,8 +21,8 @@ pub(crate) fn watch(server: &Arc<Server>) -> io::Result<()> {
                     if told.is_none() {
                         return;
                     }
-                    let serving = server.shutdown.phase() == Phase::Serving;
-                    let next = if serving { Phase::Draining } else { Phase::Closing };
+                    let is_first = server.shutdown.phase() < Phase::Draining;
+                    let next = if is_first { Phase::Draining } else { Phase::Closing };
                     tracing::info!(phase = next.name(), "Ctrl-C");
                     server.shutdown.advance(next);
                 }
