@@ -40,6 +40,7 @@ mod notify;
 mod place;
 #[cfg_attr(windows, path = "windows/process.rs")]
 mod process;
+mod program;
 mod queue;
 pub mod secret;
 mod server;

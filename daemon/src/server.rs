@@ -19,6 +19,7 @@ use crate::limits::Limits;
 use crate::log::Log;
 use crate::network::NetworkSettings;
 use crate::process;
+use crate::program::Program;
 use crate::service::CodexService;
 use crate::shutdown::{Phase, Shutdown};
 
@@ -49,6 +50,8 @@ pub(crate) struct Server {
     pub(crate) moved: CancellationToken,
     /// Nobody else can serve until it has ended: a service manager listens, and a drain still takes sessions.
     pub(crate) alone: AtomicBool,
+    /// What this process was started from.
+    pub(crate) program: Program,
     /// Sessions of role `mcp`, which move to the successor.
     pub(crate) cables: TaskTracker,
     /// Welcomed sessions.
@@ -84,6 +87,7 @@ impl Server {
             idle: Idle::new(),
             moved: CancellationToken::new(),
             alone: AtomicBool::new(false),
+            program: Program::running(),
             cables: TaskTracker::new(),
             places: Arc::new(Semaphore::new(config.limits.sessions)),
             openings: Arc::new(Semaphore::new(OPENINGS)),
@@ -149,6 +153,7 @@ impl Server {
             ledger_fault: self.service.ledger_fault(),
             open_files: process::open_files(),
             log_lines_lost: self.log.lost(),
+            managed: self.alone.load(Ordering::Relaxed),
         }
     }
 

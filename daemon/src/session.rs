@@ -206,12 +206,17 @@ async fn opening(server: &Server, reader: &mut LineReader) -> Result<Option<Hell
     }
 }
 
-/// Makes way for a newer build, and for no other: two builds would replace each other for ever.
+/// Makes way for a newer build, and for no other: two builds would replace each other for ever. Under a service manager the next
+/// daemon is the manager's, of the program that lies where this one lay: if it is the same, nothing would be won.
 fn hand_over(server: &Server, asker: &HandOver) -> WireError {
     let build = version::build();
     if !version::is_newer(&asker.build, build) {
         let message =
             format!("could not hand over: build {} is not newer than {build}", printable(&asker.build));
+        return WireError::caller(ErrorCode::UnsupportedVersion, message).next(NextStep::Upgrade);
+    }
+    if server.alone.load(Ordering::Relaxed) && !server.program.is_replaced() {
+        let message = format!("could not hand over: the service would start build {build} again");
         return WireError::caller(ErrorCode::UnsupportedVersion, message).next(NextStep::Upgrade);
     }
     tracing::info!(newer = printable(&asker.build), build, "a newer build asks to hand over");

@@ -31,7 +31,7 @@ pub(crate) fn daemon_status() -> Value {
         "build": BUILD, "protocol": 1, "pid": 4711, "nonce": "run", "phase": "serving", "uptimeMs": 10_800_000_u64,
         "sessions": 6, "turnsRunning": 1, "turnsEnded": 12, "peersRefused": 0, "socket": "/run/user/1000/daemon.sock",
         "credentialFile": "/home/ada/.claude/auth.json", "issuer": "https://auth.openai.com",
-        "backend": "https://chatgpt.com/backend-api", "pssBytes": 9_437_184, "openFiles": 21, "logLinesLost": 0,
+        "backend": "https://chatgpt.com/backend-api", "pssBytes": 9_437_184, "openFiles": 21, "logLinesLost": 0, "managed": false,
     })
 }
 
@@ -154,6 +154,13 @@ fn notes_a_waiting_login_and_an_older_daemon_are_shown() {
     ] {
         assert!(ran.stdout.lines().any(|found| found == line), "{line}\n{}", ran.stdout);
     }
+
+    let mut managed = daemon_status();
+    managed["build"] = json!("0.0.1");
+    managed["managed"] = json!(true);
+    let ran = shown(&["status"], account(&json!({})), limits(), managed);
+    let note = format!("\nnote       this command is {BUILD}; `codex-oauth service install` renews the\n");
+    assert!(ran.stdout.contains(&note), "the service would start the same program again: {}", ran.stdout);
 }
 
 #[test]

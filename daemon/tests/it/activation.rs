@@ -6,11 +6,12 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::Path;
 use std::process::Stdio;
 
 use codex_oauth_proto::hello::Role;
 use codex_oauth_rig::scale::rounds;
-use codex_oauth_rig::{Home, Lines, Rig, binary, patience, text_of};
+use codex_oauth_rig::{Home, Lines, Rig, Shim, binary, patience, text_of};
 use fake_openai::{Config, Effect, Endpoint};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -21,9 +22,14 @@ use crate::support::{call, mcp, status_of};
 /// Starts a daemon whose descriptor 3 is `passed`; `says` is what a manager would put into the environment, `$$` being the
 /// daemon's own process.
 fn activate(home: &Home, passed: impl Into<OwnedFd>, says: &str) -> Process {
+    activate_program(home, &binary("codex-oauthd"), passed, says)
+}
+
+/// The same with the daemon that lies at `program`.
+fn activate_program(home: &Home, program: &Path, passed: impl Into<OwnedFd>, says: &str) -> Process {
     let script = format!("exec 3<&0 </dev/null; export {says}; exec \"$0\" run");
     let mut command = home.command("/bin/sh".as_ref());
-    command.args(["-c", &script]).arg(binary("codex-oauthd"));
+    command.args(["-c", &script]).arg(program);
     command.stdin(passed.into()).stdout(Stdio::null()).stderr(Stdio::piped());
     Process::start(&mut command)
 }
@@ -130,6 +136,45 @@ fn a_daemon_whose_socket_the_manager_took_makes_way_for_the_managers_own() {
     let daemon = activate(&rig.home, socket, "LISTEN_PID=$$ LISTEN_FDS=1");
     assert_eq!(ask_for_pid(&rig.home), daemon.pid());
     assert!(former.wait().success());
+}
+
+#[test]
+fn a_service_makes_way_for_a_newer_build_once_its_program_was_replaced_and_not_before() {
+    const OLDER: &str = "CODEX_OAUTH_TEST_BUILD=0.0.1 LISTEN_PID=$$ LISTEN_FDS=1";
+    let mut rig = Rig::new();
+    rig.home = rig.home.spawning().unset("CODEX_OAUTH_DAEMON");
+    let program = rig.home.path().join("codex-oauthd");
+    std::fs::copy(binary("codex-oauthd"), &program).unwrap();
+    let socket = listen(&rig.home);
+    let daemon = activate_program(&rig.home, &program, socket.try_clone().unwrap(), OLDER);
+    rig.sign_in();
+    rig.fake.next(Endpoint::Responses, Effect::hold("gate"));
+    let mut asking = Shim::initialized(&rig.home);
+    asking.call(&json!(1), "codex_query", &json!({"prompt": "kept"}));
+    rig.fake.wait_for_request(Endpoint::Responses, 1).unwrap();
+    let asked_to_hand_over = || {
+        let mut lines = Lines::connect(&rig.home);
+        lines.send(&json!({"hand_over": {"build": "999.0.0"}}));
+        lines.receive().expect("a word")["refusal"]["error"].clone()
+    };
+    for _ in 0..3 {
+        let refused = asked_to_hand_over();
+        assert_eq!(refused["code"], "unsupported_version", "{refused}");
+        assert!(refused["message"].as_str().unwrap().contains("would start build 0.0.1 again"), "{refused}");
+    }
+    let status = status_of(&rig.home);
+    assert_eq!((&status["build"], &status["managed"]), (&json!("0.0.1"), &json!(true)));
+    assert_eq!(status["phase"], "serving", "a shim of a newer build uses it: {status}");
+    rig.fake.release("gate");
+    assert!(text_of(&asking.answer(&json!(1))["result"]).contains("kept"));
+
+    let new = rig.home.path().join("codex-oauthd.new");
+    std::fs::copy(binary("codex-oauthd"), &new).unwrap();
+    std::process::Command::new("mv").args([&new, &program]).status().unwrap();
+    assert_eq!(asked_to_hand_over()["code"], "draining");
+    assert!(daemon.finish().status.success());
+    let next = activate_program(&rig.home, &program, socket, "LISTEN_PID=$$ LISTEN_FDS=1");
+    assert_eq!(ask_for_pid(&rig.home), next.pid());
 }
 
 #[test]

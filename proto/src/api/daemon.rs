@@ -61,6 +61,9 @@ pub struct StatusResult {
     /// Lines that the daemon's log lost since the start: its disk was full, or nobody read it.
     #[serde(default)]
     pub log_lines_lost: u64,
+    /// A service manager listens at the socket, and starts this daemon and the next one.
+    #[serde(default)]
+    pub managed: bool,
 }
 
 /// See [`LogFlush`].

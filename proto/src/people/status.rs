@@ -36,13 +36,15 @@ pub fn render(
         daemon.ledger_fault.as_ref().map(|fault| note("warning", &format!("answers are not kept: {fault}"))),
     );
     if daemon.build != BUILD {
-        page.push(row(
-            "note",
-            &format!("this command is {BUILD}; `codex-oauth daemon stop` renews the daemon"),
-        ));
+        page.push(note("note", &format!("this command is {BUILD}; `{}` renews the daemon", renewal(daemon))));
     }
     page.extend(next_step(account).map(|step| note("next", &step.render(surface))));
     page.join("\n") + "\n"
+}
+
+/// The command that puts a daemon of another build out of force. A service starts the program that it was installed with.
+pub const fn renewal(daemon: &StatusResult) -> &'static str {
+    if daemon.managed { "codex-oauth service install" } else { "codex-oauth daemon stop" }
 }
 
 /// The daemon on one line; `daemon status` shows the same. Of the sessions a shell is told those beside the command that asks,

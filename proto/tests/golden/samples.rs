@@ -286,6 +286,7 @@ fn daemon() -> Vec<Sample> {
         ),
         open_files: None,
         log_lines_lost: 0,
+        managed: false,
     };
     [
         method::<Status>(Empty {}, status),

@@ -5,7 +5,7 @@ use codex_oauth_proto::api::config::{Read, ReadResult};
 use codex_oauth_proto::api::daemon::{Status as StatusMethod, StatusResult};
 use codex_oauth_proto::endpoint::Endpoint;
 use codex_oauth_proto::env::Env;
-use codex_oauth_proto::people::status::daemon_text;
+use codex_oauth_proto::people::status::{daemon_text, renewal};
 use codex_oauth_proto::{BUILD, Client, Surface, version};
 
 use super::report::Finding;
@@ -37,7 +37,12 @@ fn judge(status: &StatusResult, ran: bool, ending: Option<&str>) -> Finding {
     let mut findings = Vec::new();
     if version::is_newer(BUILD, &status.build) {
         let detail = format!("the daemon is of build {}, this command of {BUILD}", status.build);
-        findings.push(Finding::warn(detail, RENEW));
+        let step = if status.managed {
+            format!("run `{}`, so that the service starts this one", renewal(status))
+        } else {
+            RENEW.to_owned()
+        };
+        findings.push(Finding::warn(detail, step));
     } else if status.build != BUILD {
         let detail = format!("the daemon is of build {}, this command is older: {BUILD}", status.build);
         findings
