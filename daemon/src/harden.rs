@@ -29,6 +29,8 @@ pub(crate) fn harden(keep: Option<&Passed>) -> Result<(), (&'static str, io::Err
         setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: files.maximum })
             .map_err(|error| ("raise the limit of open files", error.into()))?;
     }
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    crate::allocator::give_large_buffers_back();
     #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
     crate::names::use_built_in_lookups().map_err(|error| ("look names up with what is built in", error))?;
     Ok(())

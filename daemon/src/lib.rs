@@ -9,6 +9,8 @@
 
 #[cfg_attr(windows, path = "windows/activation.rs")]
 mod activation;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod allocator;
 mod api;
 pub mod auth;
 mod browser;

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,13 @@ pub(crate) const READ_BYTES: usize = 16 * 1024;
 
 /// How often a session whose input has ended is looked at, while answers for it are under way.
 const LOOK_FOR_PEER: Duration = Duration::from_millis(250);
+
+/// With more than this unread, a peer that takes nothing is given up after the first look and not after the last: what it has
+/// missed is kept with the answers, and this memory is everybody's.
+const MOST_UNREAD_BYTES: usize = 4 * 1024 * 1024;
+
+/// Looks at a peer that takes nothing, before it is given up.
+const LOOKS: u32 = 10;
 
 /// Reads lines. A wait that is dropped loses nothing: what has come lies in the buffer.
 #[derive(Debug)]
@@ -74,7 +82,7 @@ pub(crate) struct LineWriter {
 }
 
 impl LineWriter {
-    /// `dead` is cancelled when the peer takes nothing for `stall`, or is gone.
+    /// `dead` is cancelled when the peer takes nothing for `stall`, for a tenth of it with megabytes unread, or is gone.
     pub(crate) fn new(stream: Arc<Stream>, stall: Duration, dead: CancellationToken) -> Self {
         Self { stream, waiting: parking_lot::Mutex::default(), turn: Mutex::default(), stall, dead }
     }
@@ -158,11 +166,19 @@ impl LineWriter {
 
     /// Waits for room.
     async fn write_within_stall(&self, bytes: &[u8]) -> io::Result<usize> {
-        tokio::select! {
-            biased;
-            () = self.dead.cancelled() => Err(io::ErrorKind::BrokenPipe.into()),
-            written = tokio::time::timeout(self.stall, self.stream.write(bytes)) => written?,
+        let mut write = pin!(self.stream.write(bytes));
+        for _ in 0..LOOKS {
+            tokio::select! {
+                biased;
+                () = self.dead.cancelled() => return Err(io::ErrorKind::BrokenPipe.into()),
+                written = &mut write => return written,
+                () = tokio::time::sleep(self.stall / LOOKS) => {}
+            }
+            if bytes.len() + self.waiting.lock().len() > MOST_UNREAD_BYTES {
+                break;
+            }
         }
+        Err(io::ErrorKind::TimedOut.into())
     }
 
     /// Whether the peer itself has closed the connection, for certain: a pipe of Windows does not tell.
@@ -220,6 +236,20 @@ mod tests {
         seen.sort_unstable();
         assert_eq!(seen, (b'a'..b'a' + 20).collect::<Vec<u8>>());
         assert!(tasks.join_all().await.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_given_up_sooner_with_megabytes_unread() {
+        for (bytes, patience) in [(1024 * 1024, 10_000), (MOST_UNREAD_BYTES + 1024 * 1024, 1_000)] {
+            let (writer, _peer) = writer(SocketType::STREAM);
+            let began = tokio::time::Instant::now();
+            let refused = writer.write(vec![b'a'; bytes]).await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+            // Timers tell milliseconds, and round up.
+            let waited = began.elapsed().as_millis();
+            assert!((patience..patience + 20).contains(&waited), "{bytes} bytes: {waited} ms");
+            assert!(writer.dead.is_cancelled());
+        }
     }
 
     #[tokio::test]

@@ -29,7 +29,7 @@ fn status(api: &mut Client) -> StatusResult {
 
 /// What the daemon holds. Of the program's own pages, which count in its share of memory as well, it has the more the fewer other
 /// daemons run beside it.
-fn held_by(daemon: &Daemon) -> u64 {
+pub(crate) fn held_by(daemon: &Daemon) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", daemon.pid())).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024

@@ -21,6 +21,7 @@ mod idle;
 mod issuer_table;
 mod killed;
 mod killed_refresh;
+mod large;
 mod ledger;
 mod limits;
 mod login;

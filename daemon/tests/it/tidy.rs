@@ -73,6 +73,7 @@ fn each_danger_lives_in_one_file() {
                 "client-shim/src/arena.rs",
                 "daemon/src/activation/launchd.rs",
                 "daemon/src/activation/systemd.rs",
+                "daemon/src/allocator.rs",
                 "daemon/src/harden.rs",
                 "daemon/src/names.rs",
                 "daemon/src/notify.rs",

@@ -1,5 +1,5 @@
 //! How much a long test does: a twentieth by default, everything with `CODEX_OAUTH_TESTS=full`; and its seed, printed, so
-//! that a failure can be repeated with `CODEX_OAUTH_TEST_SEED`.
+//! that a failure can be repeated with `CODEX_OAUTH_TEST_SEED`. `testkit/full` runs all of them and collects what they print.
 
 use std::time::Duration;
 
@@ -9,14 +9,34 @@ const USUAL_SHARE: u32 = 20;
 /// What a usual run does of a test that is as long as one likes.
 const USUAL_SHARE_OF_TIME: u32 = 100;
 
-/// `full` rounds with `CODEX_OAUTH_TESTS=full`, else a twentieth, at least one.
+/// `full` rounds with `CODEX_OAUTH_TESTS=full`, else a twentieth, at least one. Prints how many.
+#[track_caller]
 pub fn rounds(full: u32) -> u32 {
-    if everything() { full } else { full.div_ceil(USUAL_SHARE) }
+    let rounds = if everything() { full } else { full.div_ceil(USUAL_SHARE) };
+    size(&format!("{rounds} of {full} rounds"));
+    rounds
 }
 
-/// How long a test goes on that has no natural end: `full` with `CODEX_OAUTH_TESTS=full`, else a hundredth.
+/// How long a test goes on that has no natural end: `full` with `CODEX_OAUTH_TESTS=full`, else a hundredth. Prints it.
+#[track_caller]
 pub fn lasting(full: Duration) -> Duration {
-    if everything() { full } else { full / USUAL_SHARE_OF_TIME }
+    let time = if everything() { full } else { full / USUAL_SHARE_OF_TIME };
+    size(&format!("{time:?} of {full:?}"));
+    time
+}
+
+/// Prints a figure that a test has measured, beside what was promised on a machine that does nothing else, as the benchmarks do.
+/// A missed time is a row, not a failure.
+#[expect(clippy::print_stderr, reason = "the measured figure")]
+pub fn figure(what: &str, measured: &str, target: &str, is_met: bool) {
+    eprintln!("figure: {what} | {measured} | {target} | {}", if is_met { "ok" } else { "MISS" });
+}
+
+/// With the place in the test, whose thread has not always its name.
+#[expect(clippy::print_stderr, reason = "shown by `testkit/full`")]
+#[track_caller]
+fn size(size: &str) {
+    eprintln!("size: {}: {size}", std::panic::Location::caller());
 }
 
 fn everything() -> bool {
@@ -39,7 +59,7 @@ impl Seeded {
         });
         #[expect(clippy::print_stderr, reason = "shown with a failed test, to repeat it")]
         {
-            eprintln!("{test}: CODEX_OAUTH_TEST_SEED={seed}");
+            eprintln!("seed: {test}: CODEX_OAUTH_TEST_SEED={seed}");
         }
         Self { state: seed }
     }
