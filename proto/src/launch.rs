@@ -67,10 +67,12 @@ pub enum LaunchError {
     #[error("no daemon is running, and CODEX_OAUTH_NO_SPAWN=1 forbids starting one")]
     NotAllowed,
     /// No binary to start.
-    #[error("could not find `{DAEMON}`: looked at {}", list(looked_at))]
+    #[error("could not find `{DAEMON}`: {}", places(looked_at))]
     NoBinary {
-        /// The places.
+        /// The places; none when the folder of this program is gone.
         looked_at: Vec<PathBuf>,
+        /// `CODEX_OAUTH_DAEMON` names it.
+        is_named: bool,
     },
     /// A binary that others could have changed.
     #[error("could not start `{}`: {reason}", path.display())]
@@ -130,6 +132,8 @@ impl LaunchError {
                 unavailable(configure(variable))
             }
             Self::NotAllowed => unavailable(NextStep::AllowSpawn),
+            // What lies beside this program was removed, or never came with it.
+            Self::NoBinary { is_named: false, .. } => unavailable(NextStep::Upgrade),
             Self::NoBinary { .. } | Self::Untrusted { .. } => unavailable(configure("CODEX_OAUTH_DAEMON")),
             Self::Died { log: Some(log) } => {
                 unavailable(NextStep::ReadLog { path: log.display().to_string() })
@@ -180,19 +184,23 @@ pub fn open_or_start<'a>(
     // For a client that has gone none is started.
     connect::pause(caller, Duration::ZERO)?;
     let deadline = Instant::now() + START_PATIENCE;
-    let daemon = find_daemon(env)?;
+    let own = find_daemon(env);
     dir::ensure_private(&endpoint.dir, env.uid)?;
     stop_point::reached("starter waits");
-    let waited = FileLock::acquire(&endpoint.spawn_lock(), START_PATIENCE, || match open() {
+    let waited = FileLock::acquire_between(&endpoint.spawn_lock(), START_PATIENCE, |time| match open() {
         Ok(session) => Some(Ok(session)),
-        Err(_) => connect::pause(caller, Duration::ZERO).err().map(Err),
+        Err(_) => connect::pause(caller, time).err().map(Err),
     });
     let _starting = match waited.map_err(LaunchError::Lock)? {
         Acquired::Instead(opened) => return Ok(opened?),
         Acquired::Lock(lock) => lock,
     };
     stop_point::reached("starter starts");
-    let daemon = newest::choose(env, daemon);
+    let daemon = match own {
+        Ok(own) => newest::choose(env, own),
+        // An upgrade has replaced or removed this program and what lay beside it, and the session lives on.
+        Err(error) => newest::usable(env).ok_or(error)?,
+    };
     start_and_open(env, &daemon, open, deadline.max(Instant::now() + LAST_START), caller)
 }
 
@@ -218,8 +226,8 @@ fn replace(
     caller: &Caller<'_>,
 ) -> Result<Session, LaunchError> {
     let Ok(own) = find_daemon(env) else { return Ok(open()?) };
-    let waited = FileLock::acquire(&endpoint.spawn_lock(), START_PATIENCE, || {
-        connect::pause(caller, Duration::ZERO).err().map(Err::<Session, _>)
+    let waited = FileLock::acquire_between(&endpoint.spawn_lock(), START_PATIENCE, |time| {
+        connect::pause(caller, time).err().map(Err::<Session, _>)
     });
     let _starting = match waited {
         Ok(Acquired::Lock(lock)) => lock,
@@ -387,7 +395,9 @@ pub fn service_variables(env: &Env) -> Vec<(String, String)> {
 /// The daemon's binary: `CODEX_OAUTH_DAEMON`, else beside this program, else in libexec beside its folder. Refused when
 /// somebody else could have written it.
 pub fn find_daemon(env: &Env) -> Result<PathBuf, LaunchError> {
-    let candidates = if let Some(named) = env.absolute("CODEX_OAUTH_DAEMON")? {
+    let named = env.absolute("CODEX_OAUTH_DAEMON")?;
+    let is_named = named.is_some();
+    let candidates = if let Some(named) = named {
         vec![named]
     } else {
         let own = std::env::current_exe().ok().and_then(|exe| exe.canonicalize().ok());
@@ -396,7 +406,7 @@ pub fn find_daemon(env: &Env) -> Result<PathBuf, LaunchError> {
     };
     let found =
         candidates.iter().find_map(|path| path.canonicalize().ok().filter(|path| path.is_file()).map(plain));
-    let path = found.ok_or(LaunchError::NoBinary { looked_at: candidates })?;
+    let path = found.ok_or(LaunchError::NoBinary { looked_at: candidates, is_named })?;
     let checked = dir::trusted(&path, env.uid)
         .and_then(|()| path.parent().map_or(Ok(()), |folder| dir::trusted(folder, env.uid)));
     match checked {
@@ -416,8 +426,12 @@ pub fn reap_former_children() {
     spawn::reap_all();
 }
 
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+fn places(paths: &[PathBuf]) -> String {
+    if paths.is_empty() {
+        return "the folder of this program is gone".to_owned();
+    }
+    let paths: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+    format!("looked at {}", paths.join(", "))
 }
 
 #[cfg(unix)]

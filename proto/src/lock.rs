@@ -76,6 +76,25 @@ impl FileLock {
         patience: Duration,
         mut give_up: impl FnMut() -> Option<T>,
     ) -> Result<Acquired<T>, LockError> {
+        Self::acquire_between(path, patience, |pause| {
+            let found = give_up();
+            if found.is_none() {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "no event tells of a released file lock; bounded by `patience`"
+                )]
+                std::thread::sleep(pause);
+            }
+            found
+        })
+    }
+
+    /// As [`Self::acquire`]; `between` two looks also waits, as long as it is told, unless it has a reason to give up.
+    pub fn acquire_between<T>(
+        path: &Path,
+        patience: Duration,
+        mut between: impl FnMut(Duration) -> Option<T>,
+    ) -> Result<Acquired<T>, LockError> {
         let deadline = Instant::now() + patience;
         let (mut pause, longest) = LOOK_AGAIN;
         loop {
@@ -84,14 +103,10 @@ impl FileLock {
                 Err(LockError::Held { .. }) if Instant::now() < deadline => {}
                 Err(error) => return Err(error),
             }
-            if let Some(found) = give_up() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Some(found) = between(pause.min(left)) {
                 return Ok(Acquired::Instead(found));
             }
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "no event tells of a released file lock; bounded by `patience`"
-            )]
-            std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
             pause = (pause * 3 / 2).min(longest);
         }
     }

@@ -73,6 +73,13 @@ pub(super) fn may_ask(env: &Env) -> bool {
     !asked_lately && write(&file, &Record { asked_at: now, ..record }).is_ok()
 }
 
+/// The daemon that was seen last, if it can be trusted: for whoever has lost its own.
+pub(super) fn usable(env: &Env) -> Option<PathBuf> {
+    // A daemon that is named is meant.
+    let is_named = env.get_os("CODEX_OAUTH_DAEMON").is_some();
+    remembered(env).filter(|path| !is_named && is_usable(path, env))
+}
+
 /// What is written down.
 pub(super) fn remembered(env: &Env) -> Option<PathBuf> {
     Some(read(&env.state_dir().ok()?.join(FILE))?.path)
