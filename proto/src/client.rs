@@ -58,6 +58,19 @@ impl Incoming {
     }
 }
 
+/// Names a request whose answer has not come; see [`Client::ask`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked(u64);
+
+/// What a wait led to in which an answer may come too; see [`Client::hear`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// The answer.
+    Answer(Result<Value, WireError>),
+    /// Something else.
+    Other(Waited),
+}
+
 /// What a wait led to; see [`Client::wait`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Waited {
@@ -65,7 +78,9 @@ pub enum Waited {
     Notification(Incoming),
     /// The other descriptor can be read.
     Woken,
-    /// Neither in time.
+    /// The answer to a request that nobody waited for: the daemon lives.
+    Alive,
+    /// None of these in time.
     TimedOut,
 }
 
@@ -128,13 +143,7 @@ impl Client {
         loop {
             match self.next_event(Some(deadline), None).map_err(|error| error.to_wire(Some(method)))? {
                 Event::Response(response) if response.id == id => {
-                    return match (response.result, response.error) {
-                        (Some(result), _) => Ok(result),
-                        (None, Some(error)) => Err(error.data.unwrap_or_else(|| {
-                            WireError::daemon(ErrorCode::Internal, Retry::Unknown, error.message)
-                        })),
-                        (None, None) => Ok(Value::Null),
-                    };
+                    return answer(*response);
                 }
                 // An answer to a request that was given up.
                 Event::Response(_) => {}
@@ -155,10 +164,16 @@ impl Client {
         }
     }
 
-    /// Sends a request and does not wait: its answer, also a failure, is passed over when it comes.
+    /// Sends a request and does not wait: its answer, also a failure, comes as [`Waited::Alive`].
     pub fn send<M: Method>(&mut self, params: &M::Params) -> Result<(), WireError> {
         let params = serde_json::to_value(params).map_err(|error| unreadable(&error))?;
         self.request(M::NAME, params).map(|_id| ())
+    }
+
+    /// Sends a request whose answer [`Self::hear`] gives out among what else comes.
+    pub fn ask<M: Method>(&mut self, params: &M::Params) -> Result<Asked, WireError> {
+        let params = serde_json::to_value(params).map_err(|error| unreadable(&error))?;
+        self.request(M::NAME, params).map(Asked)
     }
 
     /// The next notification, waiting for it as long as the daemon lives.
@@ -173,17 +188,33 @@ impl Client {
     /// The next notification, waiting until `deadline` (`None`: as long as the daemon lives) and only while there is
     /// nothing to read from `wake`. What has come already is given out first.
     pub fn wait(&mut self, deadline: Option<Instant>, wake: Option<Source<'_>>) -> Result<Waited, WireError> {
-        if let Some(incoming) = self.waiting.pop_front() {
-            return Ok(Waited::Notification(incoming));
-        }
         loop {
-            match self.next_event(deadline, wake).map_err(|error| error.to_wire(None))? {
-                Event::Notification(incoming) => return Ok(Waited::Notification(incoming)),
-                Event::Response(_) => {}
-                Event::Woken => return Ok(Waited::Woken),
-                Event::TimedOut => return Ok(Waited::TimedOut),
+            if let Heard::Other(waited) = self.hear(None, deadline, wake)? {
+                return Ok(waited);
             }
         }
+    }
+
+    /// The same, or the answer to `asked`: in the order in which the daemon said it.
+    pub fn hear(
+        &mut self,
+        asked: Option<Asked>,
+        deadline: Option<Instant>,
+        wake: Option<Source<'_>>,
+    ) -> Result<Heard, WireError> {
+        if let Some(incoming) = self.waiting.pop_front() {
+            return Ok(Heard::Other(Waited::Notification(incoming)));
+        }
+        let event = self.next_event(deadline, wake).map_err(|error| error.to_wire(None))?;
+        Ok(Heard::Other(match event {
+            Event::Response(response) if asked.is_some_and(|Asked(id)| response.id == id) => {
+                return Ok(Heard::Answer(answer(*response)));
+            }
+            Event::Response(_) => Waited::Alive,
+            Event::Notification(incoming) => Waited::Notification(incoming),
+            Event::Woken => Waited::Woken,
+            Event::TimedOut => Waited::TimedOut,
+        }))
     }
 
     fn hello(env: &Env) -> Result<crate::hello::Hello, WireError> {
@@ -263,6 +294,16 @@ enum Event {
     Notification(Incoming),
     Woken,
     TimedOut,
+}
+
+fn answer(response: Response) -> Result<Value, WireError> {
+    match (response.result, response.error) {
+        (Some(result), _) => Ok(result),
+        (None, Some(error)) => Err(error
+            .data
+            .unwrap_or_else(|| WireError::daemon(ErrorCode::Internal, Retry::Unknown, error.message))),
+        (None, None) => Ok(Value::Null),
+    }
 }
 
 fn event(line: &[u8]) -> serde_json::Result<Event> {

@@ -42,7 +42,7 @@ mod client;
 mod nonce;
 mod spawn;
 
-pub use client::{Client, Incoming, Waited};
+pub use client::{Asked, Client, Heard, Incoming, Waited};
 pub use error::{ErrorCode, Origin, Retry, WireError};
 pub use line::MAX_LINE_BYTES;
 pub use next_step::{NextStep, Surface};

@@ -142,7 +142,7 @@ fn drain(mut client: Client, deadline: Instant) -> Result<(), WireError> {
     client.call::<Drain>(&DrainParams { reason: "codex-oauth daemon stop".to_owned() })?;
     loop {
         match client.wait(Some(deadline), None) {
-            Ok(Waited::Notification(_) | Waited::Woken) => {}
+            Ok(Waited::Notification(_) | Waited::Woken | Waited::Alive) => {}
             Ok(Waited::TimedOut) => return Err(still_ending()),
             // It hung up: what was waited for.
             Err(error) if error.code == ErrorCode::DaemonUnavailable => return Ok(()),

@@ -7,10 +7,13 @@ mod printer;
 
 use std::time::{Duration, Instant};
 
+use codex_oauth_proto::api::Empty;
+use codex_oauth_proto::api::daemon::Status;
 use codex_oauth_proto::api::turn::{
     COMPLETED, Completed, DELTA, Delta, InputItem, Interrupt as InterruptTurn, InterruptParams, PROGRESS,
     Progress, Start, StartParams,
 };
+use codex_oauth_proto::env::Env;
 use codex_oauth_proto::local::AsSource as _;
 use codex_oauth_proto::{Client, ErrorCode, Incoming, NextStep, Retry, Waited, WireError};
 use serde_json::Value;
@@ -23,9 +26,11 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::prompt;
 
-/// Silence after which the daemon is taken for hung. It reports on a turn all the while, and no silence that it allows
-/// upstream is nearly as long.
-const SILENCE: Duration = Duration::from_secs(30 * 60);
+/// Silence after which the daemon is asked for a sign of life. Of a turn that is under way it tells each second.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// How long that sign may take: an answer needs microseconds, and a machine that is out of memory seconds.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
 
 /// Daemons that a question is offered to. Each hand-over is an upgrade or an end for want of use, so more than one in the
 /// instant between welcome and question is no hand-over.
@@ -101,11 +106,20 @@ fn follow(
     interrupt: &Interrupt,
     printer: &mut Printer,
 ) -> Result<Option<End>, Failure> {
+    let (quiet, sign_of_life) = patience(&context.env);
+    let mut is_asked = false;
     loop {
-        let deadline = Instant::now() + SILENCE;
-        match client.wait(Some(deadline), Some(interrupt.as_source())).map_err(lost)? {
+        let deadline = Instant::now() + if is_asked { sign_of_life } else { quiet };
+        let waited = client.wait(Some(deadline), Some(interrupt.as_source())).map_err(lost)?;
+        let was_asked = std::mem::take(&mut is_asked);
+        match waited {
             Waited::Woken => return Ok(None),
-            Waited::TimedOut => return Err(silent().into()),
+            Waited::TimedOut if was_asked => return Err(hangs(client).into()),
+            Waited::TimedOut => {
+                client.send::<Status>(&Empty {}).map_err(lost)?;
+                is_asked = true;
+            }
+            Waited::Alive => {}
             Waited::Notification(incoming) => match incoming.method.as_str() {
                 DELTA => {
                     let delta: Delta = incoming.read()?;
@@ -141,12 +155,17 @@ fn end(incoming: Incoming, turn_id: &str) -> Result<Option<End>, WireError> {
 fn call_off(client: &mut Client, turn_id: &str) -> Option<End> {
     client.send::<InterruptTurn>(&InterruptParams { turn_id: turn_id.to_owned() }).ok()?;
     let deadline = Instant::now() + INTERRUPT_PATIENCE;
-    while let Ok(Waited::Notification(incoming)) = client.wait(Some(deadline), None) {
-        if let Ok(Some(end)) = end(incoming, turn_id) {
-            return Some(end);
+    loop {
+        match client.wait(Some(deadline), None).ok()? {
+            Waited::Notification(incoming) => {
+                if let Ok(Some(end)) = end(incoming, turn_id) {
+                    return Some(end);
+                }
+            }
+            Waited::Alive => {}
+            Waited::Woken | Waited::TimedOut => return None,
         }
     }
-    None
 }
 
 /// The daemon went away while a turn ran: its fate is unknown, and only a person may decide to ask again.
@@ -157,9 +176,18 @@ fn lost(error: WireError) -> WireError {
     }
 }
 
-fn silent() -> WireError {
-    let minutes = SILENCE.as_secs() / 60;
-    unknown(format!("could not hear from the daemon: it has been silent for {minutes} min"))
+/// [`QUIET`] and [`SIGN_OF_LIFE`]; a debug build takes both from `CODEX_OAUTH_TEST_QUIET_MS`.
+fn patience(env: &Env) -> (Duration, Duration) {
+    let named = if cfg!(debug_assertions) { env.get("CODEX_OAUTH_TEST_QUIET_MS") } else { None };
+    let named = named.and_then(|text| text.parse().ok()).map(Duration::from_millis);
+    named.map_or((QUIET, SIGN_OF_LIFE), |short| (short, short))
+}
+
+fn hangs(client: &Client) -> WireError {
+    let (pid, seconds) = (client.welcome().pid, (QUIET + SIGN_OF_LIFE).as_secs());
+    let message =
+        format!("could not hear from the daemon: process {pid} hangs, and has said nothing for {seconds} s");
+    unknown(message).next(NextStep::EndProcess { pid })
 }
 
 fn unknown(message: String) -> WireError {

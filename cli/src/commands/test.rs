@@ -167,7 +167,7 @@ fn ask(client: &mut Client, account: Option<String>) -> Result<Completed, Failur
                     };
                 }
             }
-            Waited::Notification(_) | Waited::Woken => {}
+            Waited::Notification(_) | Waited::Woken | Waited::Alive => {}
             Waited::TimedOut => {
                 let minutes = PATIENCE.as_secs() / 60;
                 let message = format!("could not get an answer of one word within {minutes} min");

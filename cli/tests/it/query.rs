@@ -9,6 +9,25 @@ use serde_json::{Value, json};
 use crate::rig::{PATIENCE, Place, Running, completed, script};
 
 #[test]
+fn a_daemon_that_hangs_in_the_middle_of_an_answer_is_named_and_one_that_is_silent_is_waited_for() {
+    let place = Place::new();
+    let daemon = place.daemon(vec![script(|mut session| {
+        session.turn();
+        session.delta("half");
+        let asked = session.request("daemon/status");
+        session.reply(&asked, json!({}));
+        session.request("daemon/status");
+        // Without an answer the question is given up, and called off for what it is worth.
+        session.request("turn/interrupt");
+    })]);
+    let mut command = place.command(&["query", "x"]);
+    let ran = Running::start(command.env("CODEX_OAUTH_TEST_QUIET_MS", "1000")).finish();
+    assert_eq!((ran.code(), ran.stdout.as_str()), (1, "half\n"));
+    assert!(ran.stderr.contains("process 4711 hangs") && ran.stderr.contains("kill"), "{}", ran.stderr);
+    daemon.done();
+}
+
+#[test]
 fn each_piece_is_printed_before_the_next_one_exists() {
     let place = Place::new();
     let (printed, next) = mpsc::channel();

@@ -67,6 +67,26 @@ fn the_answer_to_a_request_that_nobody_waits_for_is_passed_over() {
 }
 
 #[test]
+fn an_answer_comes_in_its_order_among_what_else_the_daemon_says() {
+    let (mut client, daemon) = pair();
+    let served = thread::spawn(move || {
+        let line = BufReader::new(&daemon).lines().next().unwrap().unwrap();
+        let request: Request = serde_json::from_str(&line).unwrap();
+        (&daemon).write_all(&notification("before")).unwrap();
+        let answer = json!(Response::ok(request.id.unwrap(), json!({})));
+        (&daemon).write_all(format!("{answer}\n").as_bytes()).unwrap();
+        (&daemon).write_all(&notification("after")).unwrap();
+    });
+    let asked = client.ask::<Interrupt>(&InterruptParams { turn_id: "t".to_owned() }).unwrap();
+    let mut hear = || client.hear(Some(asked), Some(Instant::now() + SOON), None).unwrap();
+    let told = |heard| matches!(heard, Heard::Other(Waited::Notification(incoming)) if ["before", "after"].contains(&&*incoming.method));
+    assert!(told(hear()));
+    assert_eq!(hear(), Heard::Answer(Ok(json!({}))));
+    assert!(told(hear()));
+    served.join().unwrap();
+}
+
+#[test]
 fn only_a_lost_question_is_in_doubt() {
     let lost = |ask: fn(&mut Client) -> WireError| {
         let (mut client, daemon) = pair();

@@ -63,7 +63,7 @@ fn sign_in(client: &mut Client, program: &Path) -> Result<(), Failure> {
                 let completed: LoginCompleted = incoming.read()?;
                 return completed.error.map_or(Ok(()), |error| Err(error.into()));
             }
-            Waited::Notification(_) | Waited::Woken => {}
+            Waited::Notification(_) | Waited::Woken | Waited::Alive => {}
             Waited::TimedOut => return Err(could_not("sign in", &"the login did not end in time").into()),
         }
     }
