@@ -20,7 +20,7 @@ use crate::instance::Instance;
 use crate::stream::Stream;
 
 /// First and longest pause after a failed accept: out of descriptors or memory passes, and is no reason to end.
-const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 
 /// A bound socket.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! small JSON exchanges with a bound on time and size.
 
 use std::error::Error as StdError;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +13,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, StatusCode, Url};
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::classify;
 use super::config::Settings;
@@ -23,7 +24,7 @@ use crate::debug::http::Exchange;
 use crate::grant::Grant;
 use crate::limits::Limits;
 use crate::network::{ClientError, HttpClient, Request, Response, SendError};
-use crate::sleep::{Clocks, Reading};
+use crate::sleep::{Clocks, Reading, Silence};
 
 /// An idle connection is closed before a home router forgets it: a turn sent into a dead connection has an unknown outcome,
 /// a new handshake costs 0.1 s.
@@ -96,10 +97,20 @@ impl Backend {
     pub(super) async fn send(&self, request: Request, limit: Duration) -> Result<Response, UpstreamError> {
         let client = self.client().await?;
         let exchange = Exchange::begins(&request.method, &request.url, request.body.len());
-        let answered = match timeout(limit, client.send(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Self::not_answered(error)),
-            Err(_elapsed) => Err(UpstreamError::new(ErrorKind::Timeout { after: limit }, Retry::Unknown)),
+        let deadline = Instant::now() + limit;
+        let mut silence = Silence::since(self.clocks.read());
+        let mut sending = pin!(client.send(request));
+        let answered = loop {
+            let look = deadline.min(Instant::now() + self.limits.after_wake);
+            match timeout_at(look, &mut sending).await {
+                Ok(Ok(response)) => break Ok(response),
+                Ok(Err(error)) => break Err(Self::not_answered(error)),
+                Err(_elapsed)
+                    if !silence.outlasted_a_sleep(&self.clocks.read()) && Instant::now() < deadline => {}
+                Err(_elapsed) => {
+                    break Err(UpstreamError::new(ErrorKind::Timeout { after: limit }, Retry::Unknown));
+                }
+            }
         };
         let head = answered.as_ref().ok().map(|response| (response.status(), response.headers()));
         exchange.ends(head, classify::request_id);

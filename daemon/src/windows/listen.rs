@@ -26,7 +26,7 @@ use crate::stream::Stream;
 use crate::windows::sys;
 
 /// First and longest pause after a failed accept: out of memory passes, and is no reason to end.
-const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 
 /// A pipe.
 #[derive(Debug)]

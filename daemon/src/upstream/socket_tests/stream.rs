@@ -142,6 +142,27 @@ async fn a_stream_that_is_silent_after_a_sleep_is_lost_and_keeps_its_text() {
 }
 
 #[tokio::test]
+async fn a_question_that_nobody_has_answered_before_a_sleep_does_not_wait_on_after_it() {
+    let (clocks, slept) = clocks();
+    let server = Server::of_turns(move |_, _| {
+        slept.store(7_200, Ordering::Relaxed);
+        vec![Step::Hold]
+    })
+    .await;
+    let limits = Limits {
+        after_wake: Duration::from_millis(20),
+        response_head: Duration::from_secs(3_600),
+        ..short_limits()
+    };
+    let upstream = Upstream::with_clocks(config(server.url()), limits, clocks).expect("usable");
+    let answered = tokio::time::timeout(Duration::from_secs(60), respond(&upstream)).await;
+    let error = answered.expect("an end long before that of the wait for a head").0.expect_err("silence");
+    assert!(matches!(error.kind, ErrorKind::LostInSleep { .. }), "{error:?}");
+    assert_eq!(error.retry, Retry::Unknown);
+    assert_eq!(server.requests("codex/responses").len(), 1, "it may have been carried out");
+}
+
+#[tokio::test]
 async fn after_a_sleep_the_next_turn_gets_a_new_connection() {
     let server = Server::of_turns(|_, _| good("answer")).await;
     let (clocks, slept) = clocks();
