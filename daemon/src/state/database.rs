@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use codex_oauth_proto::connect::with_causes;
 use parking_lot::Mutex;
@@ -17,8 +17,15 @@ use crate::fsx::{self, FsError};
 /// act, to close the database, ends with it.
 const BUSY: Duration = LAST_COMMITS.saturating_add(Duration::from_secs(1));
 
-/// After a failed attempt to open the database the next one is made no sooner.
-const REOPEN_AFTER_US: i64 = 10 * 1_000_000;
+/// Between two attempts of [`open_together`]: what another daemon does in between takes a few milliseconds.
+const OPEN_AGAIN: Duration = Duration::from_millis(5);
+
+/// After a failed attempt to open the database the next one is made no sooner. Shorter than it takes a person to mend a folder and
+/// to ask again.
+const REOPEN_AFTER_US: i64 = 1_000_000;
+
+/// After a failed attempt to remove old answers the next one is made no sooner.
+const PRUNE_AGAIN_AFTER_US: i64 = 10 * 1_000_000;
 
 /// Transactions after which the log is copied into the database: a few MB, as with `SQLite`'s own default of 1000 pages.
 const CHECKPOINT_EVERY: u32 = 256;
@@ -137,12 +144,12 @@ impl Database {
         if self.connection.is_some() {
             return Ok(());
         }
-        let opened = open(&self.path).or_else(|error| {
+        let opened = open_together(&self.path).or_else(|error| {
             if !is_broken(&error) {
                 return Err(error);
             }
             self.set_aside();
-            open(&self.path)
+            open_together(&self.path)
         });
         self.failed = opened.is_err().then(now);
         let (connection, kept) = opened?;
@@ -229,8 +236,24 @@ fn checkpoint(connection: &Connection) {
     }
 }
 
+/// Of two who turn a new database to its log in the same instant, `SQLite` refuses one at once, whatever the `busy_timeout`.
+fn open_together(path: &Path) -> Result<(Connection, turns::Totals), SchemaError> {
+    let deadline = Instant::now() + BUSY;
+    loop {
+        match open(path) {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                #[expect(clippy::disallowed_methods, reason = "no event tells that SQLite's lock is free")]
+                std::thread::sleep(OPEN_AGAIN);
+            }
+            opened => return opened,
+        }
+    }
+}
+
 fn open(path: &Path) -> Result<(Connection, turns::Totals), SchemaError> {
-    // The log and its index take over the mode. What is wrong with the place, SQLite says next.
+    // The log and its index take over the mode. What is wrong with the place, SQLite says next. On Windows the folder decides who
+    // may read, and SQLite opens a file for reading alone while somebody else gives it its name.
+    #[cfg(unix)]
     let _told = fsx::create_durable(path, b"");
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
@@ -248,6 +271,15 @@ fn open(path: &Path) -> Result<(Connection, turns::Totals), SchemaError> {
 
 /// Whether the file is no database, or a damaged one.
 fn is_broken(error: &SchemaError) -> bool {
-    let SchemaError::Sqlite(error) = error else { return false };
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    matches!(code(error), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// Whether another process uses it.
+fn is_busy(error: &SchemaError) -> bool {
+    code(error) == Some(ErrorCode::DatabaseBusy)
+}
+
+fn code(error: &SchemaError) -> Option<ErrorCode> {
+    let SchemaError::Sqlite(error) = error else { return None };
+    error.sqlite_error_code()
 }

@@ -129,6 +129,27 @@ async fn a_database_that_one_daemon_closes_while_the_next_one_opens_it_keeps_eve
 }
 
 #[tokio::test]
+async fn daemons_that_make_the_database_in_the_same_instant_all_use_it() {
+    for _ in 0..50 {
+        let dir = folder();
+        let together = std::sync::Barrier::new(4);
+        let opened = std::thread::scope(|scope| {
+            let opening = [(); 4].map(|()| {
+                scope.spawn(|| {
+                    together.wait();
+                    open(dir.path())
+                })
+            });
+            opening.map(|opened| opened.join().unwrap())
+        });
+        for (n, state) in (0..).zip(&opened) {
+            state.end(Some(key(n)), answer("a", "42"), false);
+            assert_eq!((found(state, n).await, state.fault()), (Some(answer("a", "42")), None));
+        }
+    }
+}
+
+#[tokio::test]
 async fn answers_that_an_earlier_schema_kept_are_found() {
     let dir = folder();
     let connection = Connection::open(dir.path().join("state.sqlite")).unwrap();
