@@ -7,8 +7,8 @@ use codex_oauth_proto::api::trace;
 use codex_oauth_proto::api::turn::{Kept, ListResult};
 use codex_oauth_proto::{ErrorCode, NextStep, Nonce, Retry, WireError};
 
+use super::CodexService;
 use super::turn::{Hears, Outcome, Question, Turn};
-use super::{CodexService, internal};
 use crate::state::{Key, StateError};
 
 /// Turns whose clients stopped waiting and may ask again. More than one person's sessions leave behind in the ten minutes
@@ -84,7 +84,8 @@ impl CodexService {
     /// # Errors
     /// When the database cannot be used.
     pub(crate) async fn kept_turns(&self) -> Result<ListResult, WireError> {
-        let turns = self.inner.state.outcomes().await.map_err(|error| unreadable(&error))?;
+        let turns =
+            self.inner.state.outcomes().await.map_err(|error| unreadable("the kept answers", &error))?;
         Ok(ListResult { turns })
     }
 
@@ -93,7 +94,8 @@ impl CodexService {
     /// # Errors
     /// When it is not kept, or the database cannot be used.
     pub(crate) async fn kept_turn(&self, id: &str) -> Result<Kept, WireError> {
-        let kept = self.inner.state.outcome(id.to_owned()).await.map_err(|error| unreadable(&error))?;
+        let kept = self.inner.state.outcome(id.to_owned()).await;
+        let kept = kept.map_err(|error| unreadable("the kept answers", &error))?;
         kept.ok_or_else(|| {
             let id = crate::session::printable(id);
             let message = format!("could not find the answer `{id}`: answers are kept for ten minutes");
@@ -110,7 +112,7 @@ impl CodexService {
         const ALL: u32 = 1_000;
         let (prefix, limit) = (asked.turn_id.unwrap_or_default(), asked.limit.unwrap_or(ALL).min(ALL));
         let traces = self.inner.state.traces(prefix, limit).await;
-        let traces = traces.map_err(|error| internal("read the traces", &error))?;
+        let traces = traces.map_err(|error| unreadable("the traces", &error))?;
         Ok(trace::ListResult { traces })
     }
 
@@ -173,8 +175,10 @@ fn outcome_unknown() -> WireError {
     WireError::daemon(ErrorCode::OutcomeUnknown, Retry::Unknown, message).next(NextStep::AskAgain)
 }
 
-fn unreadable(error: &StateError) -> WireError {
-    internal("read the kept answers", error)
+/// A database that can be used again is opened again; what keeps it from that, `doctor` finds.
+fn unreadable(what: &str, error: &StateError) -> WireError {
+    let message = format!("could not read {what}: {error}");
+    WireError::daemon(ErrorCode::Internal, Retry::Safe, message).next(NextStep::Mend)
 }
 
 /// Tells questions of one client apart without keeping them. It is taken of every question, so it is a cheap one.

@@ -114,7 +114,7 @@ impl Database {
             match turns::prune(connection, now()) {
                 Ok(kept) => self.kept = kept,
                 Err(error) => {
-                    self.kept.due = Some(now() + REOPEN_AFTER_US);
+                    self.kept.due = Some(now() + PRUNE_AGAIN_AFTER_US);
                     tracing::warn!(%error, "could not remove old answers");
                 }
             }

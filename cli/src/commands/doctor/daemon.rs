@@ -3,6 +3,7 @@
 use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::config::{Read, ReadResult};
 use codex_oauth_proto::api::daemon::{Status as StatusMethod, StatusResult};
+use codex_oauth_proto::api::trace;
 use codex_oauth_proto::endpoint::Endpoint;
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::people::status::{daemon_text, renewal};
@@ -87,12 +88,14 @@ pub(super) fn session(client: &Client) -> Finding {
 
 /// Whether answers are kept over a crash.
 pub(super) fn records(client: &mut Client) -> Finding {
+    // A database that could not be opened is tried again when it is used; what comes of that the status tells.
+    let _told_below = client.call::<trace::List>(&trace::ListParams { limit: Some(1), turn_id: None });
     match client.call::<StatusMethod>(&Empty {}) {
         Err(error) => Finding::error(&error),
         Ok(StatusResult { ledger_fault: None, .. }) => Finding::ok("answers are kept over a crash"),
         Ok(StatusResult { ledger_fault: Some(fault), .. }) => Finding::fail(
             format!("answers are not kept: {fault}"),
-            "look at `disk` and `folders` above",
+            "look at `disk` and `folders` above; once they are ok the next use opens it again",
             Exit::Failure,
         ),
     }
