@@ -38,7 +38,7 @@ mod testing;
 
 pub use accounts::{Account, Accounts, Listed, Wanted};
 pub use callback::Denial;
-pub use config::{AuthConfig, ConfigError};
+pub use config::{AuthConfig, ConfigError, Workspaces};
 pub use error::{AuthError, NotRefreshable};
 pub use freshness::KeepFresh;
 pub use issuer::IssuerError;

@@ -120,7 +120,9 @@ impl ConfigError {
                 NextStep::FixFile { path: path.display().to_string() }
             }
             Self::Value { name, file: None, .. } => NextStep::FixConfiguration { name: name.clone() },
-            Self::Value { name, file: Some(path), .. } => in_file(name, path),
+            Self::Value { name, file: Some(path), .. } => {
+                NextStep::FixConfiguration { name: key_in(name, path) }
+            }
         };
         let message = codex_oauth_proto::connect::with_causes(self);
         WireError::daemon(ErrorCode::Configuration, Retry::Never, message).next(step)
@@ -214,13 +216,16 @@ impl Config {
 
     /// What to correct when the value of the setting `name` turns out to be of no use.
     pub fn to_correct(&self, name: &str) -> NextStep {
+        NextStep::FixConfiguration { name: self.named_by(name) }
+    }
+
+    /// The variable, or the key and its file, that decides the setting `name`.
+    pub fn named_by(&self, name: &str) -> String {
         let setting = self.settings.iter().find(|setting| setting.name == name);
         match setting {
-            Some(Setting { source: Source::File, .. }) => in_file(name, &self.path),
-            Some(Setting { variable: Some(variable), .. }) => {
-                NextStep::FixConfiguration { name: variable.clone() }
-            }
-            _ => NextStep::FixConfiguration { name: name.to_owned() },
+            Some(Setting { source: Source::File, .. }) => key_in(name, &self.path),
+            Some(Setting { variable: Some(variable), .. }) => variable.clone(),
+            _ => name.to_owned(),
         }
     }
 
@@ -249,8 +254,8 @@ fn read(path: &Path) -> Result<Option<Document>, ConfigError> {
     })
 }
 
-fn in_file(name: &str, path: &Path) -> NextStep {
-    NextStep::FixConfiguration { name: format!("{name} in `{}`", path.display()) }
+fn key_in(name: &str, path: &Path) -> String {
+    format!("{name} in `{}`", path.display())
 }
 
 #[cfg(test)]
@@ -271,8 +276,11 @@ mod tests {
     #[test]
     fn the_variable_wins_over_the_file_and_the_file_over_the_default() {
         let dir = tempfile::tempdir().unwrap();
-        let text = "issuer_url = \"https://issuer.example/\"\nca_file = \"/ca.pem\"\n[limits]\ndrain_ms = 5\nturns = 3\n";
-        write(&dir.path().join("config.toml"), text);
+        let ca = if cfg!(windows) { "C:/ca.pem" } else { "/ca.pem" };
+        let text = format!(
+            "issuer_url = \"https://issuer.example/\"\nca_file = \"{ca}\"\n[limits]\ndrain_ms = 5\nturns = 3\n"
+        );
+        write(&dir.path().join("config.toml"), &text);
         let config = Config::load(&env(dir.path())).unwrap();
         assert_eq!(config.issuer, "https://issuer.example");
         assert_eq!(config.backend, PUBLIC_BACKEND);

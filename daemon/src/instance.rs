@@ -2,7 +2,8 @@
 
 mod predecessor;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use codex_oauth_proto::lock::{FileLock, LockError, auth_lock};
 
@@ -28,6 +29,37 @@ pub(crate) enum InstanceError {
     /// A daemon with another socket owns the login.
     #[error("another daemon, with another socket, owns this login")]
     Credentials(#[source] LockError),
+    /// The daemon of this very socket, which was removed under it.
+    #[error(
+        "could not start a daemon: the one that runs has lost its socket `{}`, which was removed; it notices \
+         within {} s, and `kill {pid}` ends it at once",
+        socket.display(),
+        within.as_secs()
+    )]
+    Unreachable {
+        /// Its process.
+        pid: u32,
+        /// The path.
+        socket: PathBuf,
+        /// How long it takes to notice.
+        within: Duration,
+    },
+}
+
+impl InstanceError {
+    /// The lock of the credential file was not to be had.
+    fn credentials(error: LockError, config: &Config) -> Self {
+        let socket = config.endpoint.socket();
+        let LockError::Held { text, .. } = &error else { return Self::Credentials(error) };
+        let holder = text.strip_prefix("pid ").and_then(|rest| rest.split_once(' '));
+        match holder.map(|(pid, path)| (pid.parse(), path)) {
+            // Its own lock lay beside the socket, or this daemon would not have come here.
+            Some((Ok(pid), path)) if Path::new(path) == socket => {
+                Self::Unreachable { pid, socket, within: config.limits.self_check }
+            }
+            _ => Self::Credentials(error),
+        }
+    }
 }
 
 impl Instance {
@@ -55,8 +87,8 @@ impl Instance {
     fn with_socket(config: &Config, mut socket: FileLock) -> Result<Self, InstanceError> {
         let text = holder_text(config);
         socket.describe(&text).map_err(InstanceError::Socket)?;
-        let mut credentials =
-            FileLock::try_acquire(&auth_lock(&config.auth_file)).map_err(InstanceError::Credentials)?;
+        let mut credentials = FileLock::try_acquire(&auth_lock(&config.auth_file))
+            .map_err(|error| InstanceError::credentials(error, config))?;
         credentials.describe(&text).map_err(InstanceError::Credentials)?;
         let ending_lock = config.endpoint.ending_lock();
         Ok(Self { ending_lock, text, _socket: socket, _credentials: Some(credentials) })

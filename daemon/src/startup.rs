@@ -14,7 +14,7 @@ use codex_oauth_proto::{ErrorCode, NextStep, Nonce, Retry, WireError, dir, stop_
 use tokio_util::task::TaskTracker;
 
 use crate::activation::Passed;
-use crate::auth::{Accounts, AuthConfig};
+use crate::auth::{Accounts, AuthConfig, Workspaces};
 use crate::config::{CLIENT_ID, Config};
 use crate::instance::{Instance, InstanceError};
 use crate::listen::Bound;
@@ -114,7 +114,7 @@ fn prepare(started: &mut Option<Log>) -> Result<Ready, StartError> {
     }
     let directory = |path, name: &str| {
         dir::ensure_private(path, env.uid)
-            .map_err(|error| failed(ErrorCode::Configuration, &error, error.next_step(name)))
+            .map_err(|error| failed(ErrorCode::Configuration, &error, error.next_step_in(&env, name)))
     };
     directory(&config.endpoint.dir, "CODEX_OAUTH_RUNTIME_DIR")?;
     directory(&config.state_dir, "CODEX_OAUTH_STATE_DIR")?;
@@ -125,7 +125,7 @@ fn prepare(started: &mut Option<Log>) -> Result<Ready, StartError> {
             let step = match &error {
                 // The person's own: nobody has set a variable for it.
                 DirError::NotADirectory { path } => NextStep::FixFile { path: path.display().to_string() },
-                error => error.next_step("CODEX_OAUTH_AUTH_FILE"),
+                error => error.next_step_in(&env, "CODEX_OAUTH_AUTH_FILE"),
             };
             failed(ErrorCode::Configuration, &error, step)
         })?;
@@ -148,6 +148,10 @@ fn prepare(started: &mut Option<Log>) -> Result<Ready, StartError> {
     };
     let instance = claimed.map_err(|error| match error {
         InstanceError::Socket(LockError::Held { text, .. }) => StartError::AlreadyRunning(text),
+        InstanceError::Unreachable { within, .. } => {
+            let step = NextStep::RetryIn { seconds: within.as_secs() };
+            failed(ErrorCode::DaemonUnavailable, &error, step)
+        }
         InstanceError::Socket(_) | InstanceError::Credentials(_) => failed(
             ErrorCode::OtherCredentialStore,
             &error,
@@ -221,7 +225,7 @@ fn start(
         backend_origin: config.backend_origin(),
         client_id: CLIENT_ID.to_owned(),
         callback_ports: config.callback_ports.clone(),
-        workspaces: config.workspaces.clone(),
+        workspaces: Workspaces { allowed: config.workspaces.clone(), by: config.named_by("workspace") },
         originator: config.originator.clone(),
         user_agent: config.user_agent(),
         network: network.clone(),

@@ -14,6 +14,7 @@ use unix as system;
 use windows as system;
 
 use crate::NextStep;
+use crate::env::{Env, HOME};
 use crate::local::UserId;
 
 pub(crate) use system::{owner_only, trusted};
@@ -74,6 +75,51 @@ impl DirError {
             _ => NextStep::FixConfiguration { name: variable.to_owned() },
         }
     }
+
+    /// The same where it is known whether anybody has set `variable`: else the folder itself is what can be seen to.
+    pub fn next_step_in(&self, env: &Env, variable: &str) -> NextStep {
+        let is_set = env.get_os(variable).is_some();
+        let step = match self {
+            Self::Create { path, source } | Self::Inspect { path, source } => {
+                match write_step(path, source, env.uid) {
+                    Some(NextStep::MakeWritable { .. }) if is_set => None,
+                    None if !is_set => unset(path, env),
+                    step => step,
+                }
+            }
+            Self::NotADirectory { path } if !is_set => {
+                Some(NextStep::FixFile { path: path.display().to_string() })
+            }
+            _ => None,
+        };
+        step.unwrap_or_else(|| self.next_step(variable))
+    }
+}
+
+/// What to do where something could not be made or written at `path`, if the reason says it.
+pub fn write_step(path: &Path, why: &io::Error, uid: UserId) -> Option<NextStep> {
+    let folder = path.ancestors().find(|place| place.is_dir())?;
+    let path = || folder.display().to_string();
+    match why.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some(NextStep::FreeSpace { path: path() })
+        }
+        io::ErrorKind::PermissionDenied if system::is_ours(folder, uid) => {
+            Some(NextStep::MakeWritable { path: path() })
+        }
+        _ => None,
+    }
+}
+
+/// A file in the way, or a home folder that is not there or not the user's.
+fn unset(path: &Path, env: &Env) -> Option<NextStep> {
+    let there = path.ancestors().find(|place| place.exists())?;
+    if !there.is_dir() {
+        return Some(NextStep::FixFile { path: there.display().to_string() });
+    }
+    let home = env.home.as_deref().filter(|home| path.starts_with(home))?;
+    let is_ours = home.is_dir() && system::is_ours(home, env.uid);
+    (!is_ours).then(|| NextStep::FixConfiguration { name: HOME.to_owned() })
 }
 
 /// Makes the directory for the user alone (mode 0700) when it is absent (and its parents with the default mode), then checks that it is

@@ -10,6 +10,9 @@ use crate::local::{self, UserId};
 /// The folder name under every base directory.
 pub const APP: &str = "codex-oauth";
 
+/// The variable that names the home folder.
+pub const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+
 /// A snapshot of what decides places. Pure functions take it, so that a test can write one down.
 #[derive(Clone, Debug, Default)]
 pub struct Env {
@@ -27,12 +30,14 @@ pub struct Env {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EnvError {
     /// Neither the variable nor a home folder says where.
-    #[error("could not tell where {what} belongs: no home folder is known; set HOME or {variable}")]
+    #[error("could not tell where {what} belongs: no home folder is known; set {variable}, or {instead}")]
     NoHome {
         /// What was looked for.
         what: &'static str,
-        /// The variable that would say it.
+        /// The variable that is missing: [`HOME`].
         variable: &'static str,
+        /// The one that would say this place alone.
+        instead: &'static str,
     },
     /// A relative path would mean another place for each working directory.
     #[error("could not use {variable}=`{}`: it must be an absolute path", value.display())]
@@ -171,7 +176,12 @@ impl Env {
     }
 
     fn home_or(&self, what: &'static str, variable: &'static str) -> Result<&Path, EnvError> {
-        self.home.as_deref().ok_or(EnvError::NoHome { what, variable })
+        if let Some(home) = &self.home {
+            return Ok(home);
+        }
+        // One that is relative is not taken, see `from_process`; that is what has to be said then.
+        self.absolute(HOME)?;
+        Err(EnvError::NoHome { what, variable: HOME, instead: variable })
     }
 }
 
@@ -276,7 +286,9 @@ mod tests {
     #[test]
     fn without_a_home_the_error_names_the_variable_to_set() {
         let refused = Env::default().state_dir().unwrap_err();
-        assert!(refused.to_string().contains("CODEX_OAUTH_STATE_DIR"));
+        assert!(refused.to_string().contains("set HOME, or CODEX_OAUTH_STATE_DIR"), "{refused}");
+        let refused = Env::default().with("HOME", "rel").state_dir().unwrap_err().to_string();
+        assert_eq!(refused, "could not use HOME=`rel`: it must be an absolute path");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use unix as system;
 #[cfg(windows)]
 use windows as system;
 
+pub use system::current_user;
 #[cfg(unix)]
 pub use system::nonblocking_socket;
 #[cfg(windows)]
@@ -23,7 +24,7 @@ pub use system::{Inlet, Outlet, Sid, Wanted, owner_of_pipe, pipe_security, proce
 pub use system::{Source, Stream, UserId};
 #[cfg(windows)]
 pub(crate) use system::{create_folder, owner_of};
-pub(crate) use system::{current_user, dial, peer, wait_any};
+pub(crate) use system::{dial, peer, wait_any};
 
 /// Something that can be waited for.
 pub trait AsSource {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::env::HOME;
+
 /// Where a text is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surface {
@@ -17,7 +19,7 @@ pub enum Surface {
 pub enum NextStep {
     /// Sign in.
     Login,
-    /// Sign in anew and choose another workspace: the one in use is closed.
+    /// Sign in anew and choose another workspace: the one in use is closed, or not the configured one.
     OtherWorkspace,
     /// Do the same again; nothing was lost.
     Retry,
@@ -42,6 +44,16 @@ pub enum NextStep {
     CheckNetwork,
     /// Repair or move away a file of the person's.
     FixFile {
+        /// Its path.
+        path: String,
+    },
+    /// Free some space on a disk.
+    FreeSpace {
+        /// A folder on it.
+        path: String,
+    },
+    /// Make a folder of the person's own writable.
+    MakeWritable {
         /// Its path.
         path: String,
     },
@@ -132,6 +144,17 @@ impl NextStep {
                 "run `codex-oauth doctor` to see what is in the way",
             ),
             Self::FixFile { path } => format!("repair or move away `{path}`, then try again"),
+            Self::FreeSpace { path } => format!("free some space on the disk of `{path}`, then try again"),
+            Self::MakeWritable { path } if cfg!(windows) => {
+                format!("make `{path}` writable for you, then try again")
+            }
+            Self::MakeWritable { path } => {
+                format!("make the folder writable (`chmod u+rwx {path}`), then try again")
+            }
+            // No value of it is wrong: there is none, or it leads nowhere.
+            Self::FixConfiguration { name } if name == HOME => {
+                format!("set {HOME} to your home folder, then try again")
+            }
             Self::FixConfiguration { name } => format!("correct {name}, then try again"),
             Self::Reconfigure { name } => format!("set {name}, then run `codex-oauth daemon stop`"),
             Self::CheckAddress { name } => {
@@ -140,7 +163,7 @@ impl NextStep {
             Self::Mend => {
                 pick("run /codex-oauth:codex-doctor fix", "run `codex-oauth doctor --fix`, then try again")
             }
-            Self::EndProcess { pid } => format!("end process {pid} (`kill {pid}`), then try again"),
+            Self::EndProcess { pid } => format!("end process {pid} (`{}`), then try again", kill(*pid)),
             Self::OtherNetwork => {
                 "try from another network, or without the VPN; nothing is wrong with the login".to_owned()
             }
@@ -175,6 +198,11 @@ impl NextStep {
             Self::Unknown => "update codex-oauth: this step is of a newer version".to_owned(),
         }
     }
+}
+
+/// What ends a process that may be frozen: a signal that it would have to see to waits with it.
+fn kill(pid: u32) -> String {
+    if cfg!(windows) { format!("taskkill /F /PID {pid}") } else { format!("kill -9 {pid}") }
 }
 
 /// `90` → `2 min`: rounded up, because too early is refused again.

@@ -196,7 +196,15 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(bytes)
+    let mut file = options.open(path)?;
+    let written = file.write_all(bytes);
+    drop(file);
+    if written.is_err() {
+        // A part of a report helps nobody, and the next try would not write over it.
+        #[expect(clippy::disallowed_methods, reason = "our own, made above")]
+        let _gone = std::fs::remove_file(path);
+    }
+    written
 }
 
 fn unwritten(path: &Path, error: &io::Error) -> WireError {

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use codex_oauth_rig::{Rig, binary};
 use serde_json::{Value, json};
 
+use crate::doctor::run;
 use crate::rig::{Place, replies, script};
 
 fn accounts() -> Value {
@@ -120,4 +122,19 @@ fn an_import_that_nobody_can_be_asked_about_needs_to_be_told_twice() {
         assert_eq!(ran.code(), 0, "{}", ran.stderr);
         daemon.done();
     }
+}
+
+#[test]
+fn the_default_account_is_not_said_to_be_removed_and_a_name_that_cannot_be_one_asks_for_another() {
+    let rig = Rig::new();
+    let _daemon = rig.signed_in();
+    let command = |args: &[&str]| run(rig.home.command(&binary("codex-oauth")).args(args));
+    let refused = command(&["account", "remove", "default"]);
+    assert_eq!((refused.code(), refused.stdout.as_str()), (2, ""));
+    let words = ["could not remove the account `default`", "`codex-oauth logout` signs it out"];
+    assert!(words.iter().all(|word| refused.stderr.contains(word)), "{}", refused.stderr);
+    assert_eq!(command(&["status"]).code(), 0, "it is still signed in");
+    let refused = command(&["login", "--account", "Bad Name"]);
+    let words = ["a name has 1 to 32 lower-case letters", "next: correct the argument"];
+    assert!(words.iter().all(|word| refused.stderr.contains(word)), "{}", refused.stderr);
 }

@@ -7,8 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::sync::mpsc;
 
+use codex_oauth_rig::{Rig, binary, eventually};
 use serde_json::json;
 
+use crate::doctor::run;
 use crate::rig::{PATIENCE, Place, Running, script};
 
 #[test]
@@ -50,4 +52,25 @@ fn a_full_disk_is_said_and_is_no_success() {
     let ran = Running::start(Place::new().command(&["-V"]).stdout(Stdio::from(full))).finish();
     assert_eq!(ran.code(), 1);
     assert!(ran.stderr.starts_with("error: could not write the output: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("next: make room there"), "{}", ran.stderr);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_answer_that_could_not_be_written_is_found_among_the_kept_ones() {
+    let rig = Rig::new();
+    let _daemon = rig.signed_in();
+    let command = || rig.home.command(&binary("codex-oauth"));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let ran = Running::start(
+        command().args(["ask", "hello"]).stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()),
+    )
+    .finish();
+    assert_eq!(ran.code(), 1);
+    assert!(
+        ran.stderr.contains("next: see what came of the answer: `codex-oauth answers last`"),
+        "{}",
+        ran.stderr
+    );
+    eventually("it is kept", || run(command().args(["answers", "last"])).code() == 0);
 }

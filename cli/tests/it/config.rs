@@ -1,5 +1,6 @@
 //! `config`: what is in force, who said so, and what is set without effect.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -196,4 +197,21 @@ fn what_config_toml_says_stays_where_that_is_asked_for_and_what_cannot_be_used_i
 fn write(path: &Path, text: &str) {
     use std::io::Write as _;
     std::fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_file_that_does_not_parse_is_not_written_to_and_its_line_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    let broken = "log = \"debug\"\nno_proxy = \n";
+    std::fs::File::create(&file).unwrap().write_all(broken.as_bytes()).unwrap();
+    let shell = [("HTTPS_PROXY", "http://127.0.0.1:9")];
+    let ran = import(folder.path(), &[], &shell);
+    assert_eq!((ran.code(), ran.stdout.as_str()), (1, ""), "{}", ran.stderr);
+    let named = format!("error: could not use `{}`: line 2: ", file.display());
+    assert!(ran.stderr.starts_with(&named) && ran.stderr.contains("next: repair"), "{}", ran.stderr);
+    // An installation says it and goes on.
+    let kept = import(folder.path(), &["--keep"], &shell);
+    assert!(kept.code() == 0 && kept.stderr.contains("line 2: "), "{}", kept.stderr);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), broken);
 }

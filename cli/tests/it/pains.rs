@@ -8,6 +8,7 @@ mod house;
 mod login;
 mod machine;
 mod network;
+mod places;
 mod turns;
 
 use std::collections::BTreeSet;
@@ -63,6 +64,13 @@ table! {
     0 machine a_file_in_the_place_of_the_socket
     0 machine a_file_in_the_place_of_the_logins_folder
     0 machine a_stranger_that_listens_at_the_socket
+    0 places a_folder_of_the_login_that_may_not_be_written
+    0 places a_configuration_on_a_full_disk
+    0 places a_report_on_a_full_disk
+    0 places a_folder_of_records_that_was_closed_for_a_while
+    0 places a_home_that_nobody_can_find
+    0 places a_login_of_another_workspace_than_the_configured_one
+    0 machine a_daemon_that_is_frozen
     0 machine a_runtime_folder_that_others_may_enter
     0 machine a_runtime_folder_of_somebody_else
     0 network an_address_at_which_nobody_listens

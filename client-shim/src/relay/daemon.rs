@@ -94,8 +94,9 @@ impl<C: Connector> Relay<C> {
 
     fn asks(&mut self, link: LinkId, id: Value, line: Vec<u8>) {
         if self.asked.len() >= MAX_ASKED {
-            let error = WireError::caller(
+            let error = WireError::daemon(
                 ErrorCode::Overloaded,
+                Retry::Safe,
                 format!("could not ask the client: {MAX_ASKED} questions are open"),
             );
             return self.push(link, None, answer::refusal(&id, &error.next(NextStep::Retry)));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::config::AuthConfig;
+use super::config::{AuthConfig, Workspaces};
 use super::credentials::{Binding, Credentials, machine_hash};
 use super::error::{AuthError, NotRefreshable};
 use super::{PUBLIC_BACKEND_ORIGIN, PUBLIC_CLIENT_ID, PUBLIC_ISSUER};
@@ -68,15 +68,15 @@ impl Binding {
 
 /// Whether `login` is of one of the `wanted` workspaces; none named, any is. What its tokens say counts as well as what was
 /// recorded when a person signed in: a renewal may have brought tokens of another one.
-pub(super) fn check_workspace(wanted: &[String], login: &Credentials) -> Result<(), AuthError> {
+pub(super) fn check_workspace(wanted: &Workspaces, login: &Credentials) -> Result<(), AuthError> {
     // Reading the tokens costs as much as a quarter of a call, and most people name no workspace.
-    if wanted.is_empty() {
+    if wanted.allowed.is_empty() {
         return Ok(());
     }
     let claimed = login.claims().account_id;
     let mut named = [Some(&login.account_id), claimed.as_ref()].into_iter().flatten();
-    match named.find(|id| !wanted.contains(id)) {
-        Some(found) => Err(AuthError::Workspace { wanted: wanted.to_owned(), found: found.clone() }),
+    match named.find(|id| !wanted.allowed.contains(id)) {
+        Some(found) => Err(AuthError::Workspace { wanted: wanted.clone(), found: found.clone() }),
         None => Ok(()),
     }
 }

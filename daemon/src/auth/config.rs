@@ -1,5 +1,6 @@
 //! What `auth` is told at start.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use reqwest::Url;
@@ -23,7 +24,7 @@ pub struct AuthConfig {
     /// Ports for the login's redirect, the first free one is taken. The issuer knows which are allowed (WIRE §2.2).
     pub callback_ports: Vec<u16>,
     /// Only these workspaces may sign in (WIRE §2.5); none named, any may.
-    pub workspaces: Vec<String>,
+    pub workspaces: Workspaces,
     /// `originator` of the authorize URL and of the refresh: our own name.
     pub originator: String,
     /// User-Agent of the refresh: our own.
@@ -32,6 +33,21 @@ pub struct AuthConfig {
     pub network: Network,
     /// The machine's id as it is, e.g. the text of `/etc/machine-id`; `None` where there is none.
     pub machine_id: Option<String>,
+}
+
+/// The workspaces that may be used.
+#[derive(Clone, Debug, Default)]
+pub struct Workspaces {
+    /// Their ids.
+    pub allowed: Vec<String>,
+    /// The variable, or the key and its file, that names them.
+    pub by: String,
+}
+
+impl fmt::Display for Workspaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} allows only `{}`", self.by, self.allowed.join("` or `"))
+    }
 }
 
 /// A configured URL cannot be used.

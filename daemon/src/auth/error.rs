@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::config::Workspaces;
 use super::issuer::IssuerError;
 use super::refresh::{End, Refusal};
 use super::store::StoreError;
@@ -41,11 +42,12 @@ pub enum AuthError {
         /// The configured backend origin.
         our_backend_origin: String,
     },
-    /// The login is of another workspace than the configured ones (WIRE §2.5). Next step: sign in to one of those.
-    #[error("could not use the login: its workspace is `{found}`, and the configured one is `{}`", wanted.join("` or `"))]
+    /// The login is of another workspace than the configured ones (WIRE §2.5). Next step: another setting, or sign in
+    /// to one of those.
+    #[error("could not use the login: it is of the workspace `{found}`, and {wanted}")]
     Workspace {
         /// The configured ones.
-        wanted: Vec<String>,
+        wanted: Workspaces,
         /// The login's.
         found: String,
     },

@@ -244,7 +244,7 @@ impl Inner {
 
     /// WIRE §2.1, in its order.
     fn authorize_url(&self, attempt: &Attempt) -> String {
-        let workspaces = self.config.workspaces.join(",");
+        let workspaces = self.config.workspaces.allowed.join(",");
         let mut fields = vec![
             ("response_type", "code"),
             ("client_id", &*self.config.client_id),

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::binding::check_workspace;
-use super::config::AuthConfig;
+use super::config::{AuthConfig, Workspaces};
 use super::credentials::{Binding, Credentials, Need, Reason};
 use super::error::AuthError;
 use super::freshness::{Freshness, KeepFresh};
@@ -49,7 +49,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     journal: Journal,
     ours: Binding,
-    workspaces: Vec<String>,
+    workspaces: Workspaces,
     store: Arc<Store>,
     issuer: Arc<Issuer>,
     refresher: Arc<Refresher>,

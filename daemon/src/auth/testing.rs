@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
 use super::claims::unix_seconds;
-use super::config::AuthConfig;
+use super::config::{AuthConfig, Workspaces};
 use super::credentials::{Binding, Credentials, OwnGrant};
 use super::manager::TokenManager;
 use super::record;
@@ -79,7 +79,7 @@ pub(super) fn config(issuer: &str, file: PathBuf) -> AuthConfig {
         backend_origin: issuer.to_owned(),
         client_id: "app_TEST".to_owned(),
         callback_ports: vec![0],
-        workspaces: Vec::new(),
+        workspaces: Workspaces::default(),
         originator: "codex_oauth".to_owned(),
         user_agent: "codex-oauth/test".to_owned(),
         network: Network::default(),

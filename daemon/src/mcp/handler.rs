@@ -326,7 +326,7 @@ impl ServerHandler for Handler {
             let message = format!("could not read the parameters of {method}");
             return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
         }
-        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("Method not found: {method}"), None))
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None))
     }
 }
 

@@ -35,6 +35,9 @@ use crate::task;
 /// these used up no further line is read, so a client that does not read its answers holds a bounded amount.
 const SLACK: usize = 32;
 
+/// The version of JSON-RPC (its specification, §4).
+const VERSION: &str = "2.0";
+
 /// One connection, as the SDK sees it.
 pub(super) struct SocketTransport {
     session: Arc<Session>,
@@ -141,10 +144,21 @@ impl SocketTransport {
         let Some(id) = &head.id else { return };
         let (code, message) = if let Some(method) = &head.method {
             let method = crate::session::printable(method);
+            if head.version.as_ref().and_then(Value::as_str) != Some(VERSION) {
+                let theirs = head.version.as_ref().map_or_else(|| "missing".to_owned(), Value::to_string);
+                let theirs = crate::session::printable(&theirs);
+                let message =
+                    format!("could not read {method}: its `jsonrpc` is {theirs}, and must be \"{VERSION}\"");
+                return self.refuse_as(id, ErrorCode::INVALID_REQUEST, message);
+            }
             (ErrorCode::INVALID_PARAMS, format!("could not read the parameters of {method}"))
         } else {
             (ErrorCode::INVALID_REQUEST, "could not read the message: it has no method".to_owned())
         };
+        self.refuse_as(id, code, message);
+    }
+
+    fn refuse_as(&mut self, id: &Value, code: ErrorCode, message: String) {
         // The shim counts every request line; so does this side, also one that the SDK never sees.
         if let Ok(id) = RequestId::deserialize(id) {
             let n = self.calls.open(id, None);
@@ -229,7 +243,7 @@ impl Transport<RoleServer> for SocketTransport {
         item: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let session = Arc::clone(&self.session);
-        let encoded = self.outward(item).map(|(message, place)| (message::write(&message), place));
+        let encoded = self.outward(in_words(item)).map(|(message, place)| (message::write(&message), place));
         async move {
             let Some((line, place)) = encoded else { return Ok(()) };
             let written = session.writer.write(line?).await;
@@ -287,6 +301,16 @@ impl Transport<RoleServer> for SocketTransport {
     }
 }
 
+/// The SDK says of a method that this server lacks nothing but its name.
+fn in_words(mut message: TxJsonRpcMessage<RoleServer>) -> TxJsonRpcMessage<RoleServer> {
+    if let JsonRpcMessage::Error(refused) = &mut message
+        && refused.error.code == ErrorCode::METHOD_NOT_FOUND
+    {
+        refused.error.message = format!("unknown method: {}", refused.error.message).into();
+    }
+    message
+}
+
 /// Returns when a call was left to the next daemon and that one can be found: the end of this connection is what tells the
 /// shim to ask it.
 async fn left(leaving: &CancellationToken, server: &Server) {
@@ -303,6 +327,8 @@ struct Head<'a> {
     method: Option<Cow<'a, str>>,
     #[serde(default, rename = "params")]
     _params: IgnoredAny,
+    #[serde(default, rename = "jsonrpc")]
+    version: Option<Value>,
 }
 
 fn number(n: u64) -> RequestId {

@@ -190,7 +190,7 @@ impl Network {
         }
     }
 
-    /// Who named the server in place of OpenAI's. Where two did, the one with more of the path.
+    /// Who named the server in place of OpenAI's. Where two did, the one with more of the path, or both.
     fn chooser(&self, url: &Url) -> Option<String> {
         let named = self.settings().addresses.iter();
         let named = named.filter(|named| named.value.origin() == url.origin());
@@ -198,7 +198,9 @@ impl Network {
             let path = named.value.path().trim_end_matches('/');
             if url.path().starts_with(path) { path.len() + 1 } else { 0 }
         };
-        named.max_by_key(fits).map(|named| named.by.clone())
+        let best = named.clone().map(|named| fits(&named)).max()?;
+        let by: Vec<&str> = named.filter(|named| fits(named) == best).map(|named| &*named.by).collect();
+        Some(by.join(" and "))
     }
 
     fn bad_certificate(&self, bad: BadCertificate, proxy: Option<Box<Chosen<ProxyAddress>>>) -> Fault {
@@ -271,5 +273,11 @@ mod tests {
             assert_eq!(fault.next_step(), step, "{url}");
             assert!(fault.to_string().starts_with("could not reach `"), "{fault}");
         }
+        // Of one address for both nobody can tell which was meant.
+        let addresses = vec![chosen("http://127.0.0.1:9", "ISSUER"), chosen("http://127.0.0.1:9", "BACKEND")];
+        let network = Network::new(NetworkSettings { addresses, ..NetworkSettings::default() }).unwrap();
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let fault = network.explain(&"http://127.0.0.1:9/x".parse().unwrap(), false, false, &refused);
+        assert_eq!(fault.next_step(), Some(NextStep::CheckAddress { name: "ISSUER and BACKEND".to_owned() }));
     }
 }

@@ -212,8 +212,7 @@ pub(super) const fn word(state: &AuthState) -> LoginStatus {
         AuthState::NotAuthenticated => LoginStatus::NotAuthenticated,
         AuthState::Authenticated => LoginStatus::Authenticated,
         AuthState::NeedsRefresh => LoginStatus::NeedsRefresh,
-        // Good for others, not for this configuration: to sign in is what helps.
-        AuthState::Expired | AuthState::Elsewhere(AuthError::Workspace { .. }) => LoginStatus::Expired,
+        AuthState::Expired => LoginStatus::Expired,
         AuthState::Elsewhere(_) | AuthState::Unreadable(_) => LoginStatus::Unreadable,
     }
 }
@@ -257,7 +256,8 @@ fn next_step(status: &AuthStatus) -> Option<NextStep> {
     match &status.state {
         AuthState::Unreadable(error) => Some(rescue::file_step(error)),
         AuthState::Expired if borrowed => Some(NextStep::UseCodexCli),
-        AuthState::NotAuthenticated | AuthState::Expired | AuthState::Elsewhere(_) => Some(NextStep::Login),
+        AuthState::Elsewhere(error) => error.to_wire().next_step,
+        AuthState::NotAuthenticated | AuthState::Expired => Some(NextStep::Login),
         AuthState::Authenticated | AuthState::NeedsRefresh => {
             let ends = status.not_refreshable.is_some() && !borrowed;
             ends.then_some(NextStep::Login)

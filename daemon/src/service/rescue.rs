@@ -1,14 +1,15 @@
 //! Every failure of `auth` and `upstream` as the one error that crosses the socket. Nothing else maps errors.
 
 use std::error::Error;
+use std::io::ErrorKind as IoErrorKind;
 use std::time::{Duration, SystemTime};
 
 use codex_oauth_proto::connect::with_causes;
-use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError};
+use codex_oauth_proto::{ErrorCode, NextStep, Retry, WireError, dir, local};
 
 use super::summary;
 use crate::auth::{AuthError, Evidence, LoginError, NotRefreshable, PasteError, StoreError};
-use crate::fsx::ReadError;
+use crate::fsx::{FsError, ReadError};
 use crate::network::{EdgeBlock, Fault};
 use crate::upstream::{self, ErrorKind, Facts, UpstreamError};
 
@@ -38,9 +39,12 @@ impl AuthError {
                 daemon(Code::LoginExpired, Retry::Never, format!("Token expired: {message}{proof}"))
                     .next(NextStep::Login)
             }
-            Self::GrantElsewhere { .. } | Self::Workspace { .. } => {
+            Self::GrantElsewhere { .. } => {
                 daemon(Code::LoginElsewhere, Retry::Never, message).next(NextStep::Login)
             }
+            // The login is good, and the same person who signs in again gets the same one.
+            Self::Workspace { wanted, .. } => daemon(Code::LoginElsewhere, Retry::Never, message)
+                .next(NextStep::Reconfigure { name: wanted.by.clone() }),
             Self::AccountMismatch { .. } => {
                 daemon(Code::AccountMismatch, Retry::Safe, message).next(NextStep::Retry)
             }
@@ -52,12 +56,11 @@ impl AuthError {
             Self::Store(error) => unusable(error, message),
             Self::NotSaved { retry_at, source } => {
                 let seconds = seconds_until(*retry_at);
-                daemon(Code::CredentialFile, Retry::After { seconds }, message)
-                    .next(NextStep::FixFile { path: path_of(source) })
+                daemon(Code::CredentialFile, Retry::After { seconds }, message).next(file_step(source))
             }
             Self::Unsettled { path } => daemon(Code::CredentialFile, Retry::Safe, message)
                 .next(NextStep::FixFile { path: path.display().to_string() }),
-            Self::NoSuchAccount { .. } | Self::BadAccount { .. } | Self::DefaultAccount { .. } => {
+            Self::NoSuchAccount { .. } | Self::DefaultAccount { .. } => {
                 WireError::caller(Code::InvalidArguments, message).next(NextStep::ChooseAccount)
             }
             Self::CodexOwns { .. } => {
@@ -66,7 +69,7 @@ impl AuthError {
             Self::NoCodexLogin { .. } => {
                 daemon(Code::NotLoggedIn, Retry::Never, message).next(NextStep::UseCodexCli)
             }
-            Self::NoSuchLogin { .. } => {
+            Self::NoSuchLogin { .. } | Self::BadAccount { .. } => {
                 WireError::caller(Code::InvalidArguments, message).next(NextStep::FixArguments)
             }
             Self::Closed => crate::session::draining(),
@@ -124,9 +127,8 @@ impl LoginError {
         let message = with_causes(self);
         match self {
             Self::Store(error) => unusable(error, message),
-            Self::Workspace { .. } => {
-                WireError::daemon(ErrorCode::AccountMismatch, Retry::Safe, message).next(NextStep::Login)
-            }
+            Self::Workspace { .. } => WireError::daemon(ErrorCode::AccountMismatch, Retry::Safe, message)
+                .next(NextStep::OtherWorkspace),
             _ => {
                 // To sign in again leads nowhere while there is no way to the issuer.
                 let unreached = Fault::of(self).map(|_| NextStep::CheckNetwork);
@@ -323,8 +325,19 @@ pub(super) fn file_step(error: &StoreError) -> NextStep {
         StoreError::Unreadable { source: ReadError::Parse(_), .. } | StoreError::BadRecord { .. } => {
             NextStep::Login
         }
+        StoreError::Unwritable { source, .. } | StoreError::Slot { source, .. } => {
+            unwritten(source).unwrap_or_else(|| NextStep::FixFile { path: path_of(error) })
+        }
         error => NextStep::FixFile { path: path_of(error) },
     }
+}
+
+/// Where the disk or the folder is at fault, the file is sound: moved away, it would sign the person out.
+fn unwritten(error: &FsError) -> Option<NextStep> {
+    let FsError::Io { path, source, .. } = error else { return None };
+    let elsewhere = matches!(source.kind(), IoErrorKind::PermissionDenied | IoErrorKind::ReadOnlyFilesystem);
+    let elsewhere = elsewhere.then(|| NextStep::Reconfigure { name: "CODEX_OAUTH_AUTH_FILE".to_owned() });
+    dir::write_step(path, source, local::current_user()).or(elsewhere)
 }
 
 fn path_of(error: &StoreError) -> String {

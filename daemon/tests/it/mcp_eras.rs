@@ -100,6 +100,17 @@ fn faulty_lines_get_an_error_each_and_the_session_goes_on() {
         let refused = shim.request(&json!("faulty"), method, &params);
         assert_eq!(refused["error"]["code"], code, "{refused}");
     }
+    for method in ["no/such", "resources/list"] {
+        let refused = shim.request(&json!("unknown"), method, &json!({}));
+        assert_eq!(refused["error"]["code"], -32601, "{refused}");
+        assert_eq!(refused["error"]["message"], format!("unknown method: {method}"));
+    }
+    shim.send_bytes(
+        b"{\"jsonrpc\":\"1.0\",\"id\":9,\"method\":\"tools/call\",\"params\":{\"name\":\"codex_models\"}}\n",
+    );
+    let refused = shim.receive().unwrap();
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(9), &json!(-32600)), "{refused}");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("its `jsonrpc` is \"1.0\""), "{refused}");
     shim.call(&json!("after"), "codex_query", &json!({"prompt": "still here"}));
     assert!(text_of(&shim.answer(&json!("after"))["result"]).contains("still here"));
 }

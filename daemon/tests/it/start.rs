@@ -1,9 +1,11 @@
 //! A daemon that is absent, refuses, crashes, or is started by whoever needs it.
 
+use codex_oauth_proto::NextStep;
 use codex_oauth_proto::hello::Role;
 use codex_oauth_proto::report::StartupReport;
 use codex_oauth_rig::{Daemon, Lines, Rig, Shim, text_of};
 use fake_openai::{Effect, Endpoint};
+use rustix::process::Signal;
 use serde_json::json;
 
 #[test]
@@ -105,6 +107,23 @@ fn a_second_daemon_does_not_start_and_the_first_is_not_disturbed() {
         "{error}"
     );
     assert_eq!(third.wait().code(), Some(1));
+}
+
+#[test]
+fn a_daemon_whose_runtime_folder_was_removed_is_told_from_one_of_another_place() {
+    let rig = Rig::new();
+    let first = rig.daemon();
+    let socket = rig.home.endpoint().socket();
+    // So that it cannot look at its socket in between.
+    first.signal(Signal::STOP);
+    std::fs::remove_dir_all(socket.parent().unwrap()).unwrap();
+    let (mut second, report) = Daemon::launch(&rig.home);
+    let Some(StartupReport::Failed(error)) = report else { panic!("{report:?}") };
+    let lost = format!("has lost its socket `{}`", socket.display());
+    assert!(error.message.contains(&lost), "{error}");
+    assert!(error.message.contains(&format!("`kill {}` ends it at once", first.pid())), "{error}");
+    assert_eq!(error.next_step, Some(NextStep::RetryIn { seconds: 60 }));
+    assert_eq!(second.wait().code(), Some(1));
 }
 
 #[test]

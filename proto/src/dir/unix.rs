@@ -25,6 +25,11 @@ pub(super) fn check_owner(path: &Path, found: &Metadata, uid: UserId) -> Result<
     Ok(())
 }
 
+/// Whether it belongs to the user.
+pub(super) fn is_ours(path: &Path, uid: UserId) -> bool {
+    path.metadata().is_ok_and(|found| found.uid() == uid)
+}
+
 /// A file made with these options is readable by its owner alone.
 pub(crate) fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     options.mode(0o600)

@@ -27,6 +27,11 @@ pub(super) fn check_owner(path: &Path, _: &Metadata, uid: UserId) -> Result<(), 
     Err(DirError::ForeignOwner { path: path.to_owned(), owner, us: uid })
 }
 
+/// Whether it belongs to the user.
+pub(super) fn is_ours(path: &Path, uid: UserId) -> bool {
+    owner_of(path).is_ok_and(|owner| is_trusted(owner, uid))
+}
+
 /// Nothing to ask for: a file inherits from its folder who may read it.
 pub(crate) fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     options

@@ -45,7 +45,7 @@ impl<T: AsFd> AsSource for T {
 }
 
 /// The user whose rights this process has.
-pub(crate) fn current_user() -> UserId {
+pub fn current_user() -> UserId {
     rustix::process::geteuid().as_raw()
 }
 

@@ -37,7 +37,10 @@ impl AsSource for Inlet {
 }
 
 /// The user whose rights this process has.
-pub(crate) fn current_user() -> UserId {
+///
+/// # Panics
+/// When the system does not let a process read its own token, which it always does.
+pub fn current_user() -> UserId {
     process_user(None).expect("a process can read its own token")
 }
 

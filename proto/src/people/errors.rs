@@ -54,6 +54,9 @@ pub fn entry(code: ErrorCode) -> Entry {
     use Retry::{Never, Safe, Unknown};
     const LATER: Retry = Retry::After { seconds: 30 };
     let file = || Step::FixFile { path: "~/.claude/auth.json".to_owned() };
+    let folder = || "~/.claude".to_owned();
+    let full = || ("the disk is full", Step::FreeSpace { path: folder() });
+    let closed = || ("a folder of yours may not be written", Step::MakeWritable { path: folder() });
     let address = |of: &str| Step::CheckAddress { name: format!("CODEX_OAUTH_{of}_URL") };
     let setting = |name: &str| Step::FixConfiguration { name: name.to_owned() };
     let entry = |meaning, origin, retries: &'static [Retry], message: &str, step, otherwise| Entry {
@@ -96,7 +99,7 @@ pub fn entry(code: ErrorCode) -> Entry {
             &[Safe],
             "could not go on as account `one`: account `other` has signed in meanwhile",
             Some(Step::Retry),
-            vec![("another workspace was chosen while signing in", Step::Login)],
+            vec![("another workspace was chosen while signing in", Step::OtherWorkspace)],
         ),
         Code::LoginElsewhere => entry(
             "The login belongs to another issuer, backend or workspace than the configured one, and is not sent anywhere.",
@@ -105,7 +108,10 @@ pub fn entry(code: ErrorCode) -> Entry {
             "could not use the login: it belongs to the issuer `https://auth.openai.com`, and the configured one is \
              `https://issuer.example`",
             Some(Step::Login),
-            Vec::new(),
+            vec![(
+                "it is of another workspace than the configured ones",
+                Step::Reconfigure { name: "CODEX_OAUTH_WORKSPACE".to_owned() },
+            )],
         ),
         Code::CredentialFile => entry(
             "The credential file cannot be read or written as it is. It was left untouched.",
@@ -113,10 +119,18 @@ pub fn entry(code: ErrorCode) -> Entry {
             &[Never, Safe, LATER],
             "could not get an access token: the credential file `~/.claude/auth.json` keeps changing",
             Some(file()),
-            vec![(
-                "what is in it cannot be understood: a login keeps it beside, as `auth.json.unreadable-…`",
-                Step::Login,
-            )],
+            vec![
+                (
+                    "what is in it cannot be understood: a login keeps it beside, as `auth.json.unreadable-…`",
+                    Step::Login,
+                ),
+                full(),
+                closed(),
+                (
+                    "its folder is not yours, or on a disk that is read-only",
+                    Step::Reconfigure { name: "CODEX_OAUTH_AUTH_FILE".to_owned() },
+                ),
+            ],
         ),
         Code::OtherCredentialStore => entry(
             "The running daemon keeps the login in another file than this program expects.",
@@ -262,7 +276,7 @@ pub fn entry(code: ErrorCode) -> Entry {
             &[Unknown],
             "could not get the answer: the daemon was lost after the question had been sent",
             Some(Step::AskAgain),
-            Vec::new(),
+            vec![("the daemon hangs", Step::EndProcess { pid: 4711 })],
         ),
         Code::Overloaded => entry(
             "The daemon has as much to do as it takes on.",
@@ -346,9 +360,12 @@ pub fn entry(code: ErrorCode) -> Entry {
                 ("`CODEX_OAUTH_NO_SPAWN=1` forbids to start one", Step::AllowSpawn),
                 ("its folder or its program is not what it should be", setting("CODEX_OAUTH_DAEMON")),
                 ("something else lies where its socket should", file()),
+                full(),
+                closed(),
                 ("others may enter the folder of its socket", Step::Mend),
                 ("another program listens at its socket, or it hangs", Step::EndProcess { pid: 4711 }),
                 ("another start is under way, or the connection was lost", Step::Retry),
+                ("the daemon that runs has lost its socket", Step::RetryIn { seconds: 60 }),
                 ("it is of another version", Step::Upgrade),
                 ("a service manager listens in its place", Step::UseService),
             ],
@@ -361,6 +378,8 @@ pub fn entry(code: ErrorCode) -> Entry {
             Some(setting("CODEX_OAUTH_BACKEND_URL")),
             vec![
                 ("the setting is in a file", Step::FixFile { path: "config.toml".to_owned() }),
+                full(),
+                closed(),
                 ("others may enter a folder of ours", Step::Mend),
                 ("the system has no service manager for this user", Step::NoService),
             ],
@@ -371,7 +390,10 @@ pub fn entry(code: ErrorCode) -> Entry {
             &[Unknown, Safe, Never],
             "could not encode an answer: a fault of the daemon",
             Some(Step::Retry),
-            vec![("a file could not be written", Step::FixArguments)],
+            vec![
+                ("a file could not be written", Step::FixArguments),
+                ("the daemon's database cannot be used", Step::Mend),
+            ],
         ),
         Code::Unknown => entry(
             "A failure that this build does not know: the daemon is newer.",

@@ -48,7 +48,8 @@ pub(crate) fn next_steps() -> Vec<NextStep> {
     let path = || "/home/ada/.claude/auth.json".to_owned();
     every!(NextStep:
         Login, OtherWorkspace, Retry, RetryIn { seconds: 90 }, AskAgain, ListModels, ShortenPrompt, Rephrase, FixArguments, CheckPlan,
-        CheckNetwork, FixFile { path: path() }, FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() },
+        CheckNetwork, FixFile { path: path() },
+        FreeSpace { path: "/home/ada/.claude".to_owned() }, MakeWritable { path: "/home/ada/.claude".to_owned() }, FixConfiguration { name: "CODEX_OAUTH_RUNTIME_DIR".to_owned() },
         Reconfigure { name: "proxy in `/home/ada/.config/codex-oauth/config.toml`".to_owned() }, CheckAddress { name: "CODEX_OAUTH_BACKEND_URL".to_owned() }, Mend, EndProcess { pid: 4711 }, OtherNetwork, SetClock,
         Upgrade, RunDaemon, AllowSpawn, ReadLog { path: "/home/ada/.local/state/codex-oauth/daemon.log".to_owned() }, UseService, NoService,
         ChooseAccount, UseAccount { name: "work".to_owned() }, UseCodexCli, Unknown,

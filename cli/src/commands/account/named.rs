@@ -5,12 +5,16 @@ use codex_oauth_proto::api::account::{
     AccountList, AccountParams, AccountRemove, AccountUse, AdoptMode, LoginStatus, NamedAccount,
 };
 use codex_oauth_proto::people::status::person;
+use codex_oauth_proto::{ErrorCode, NextStep, WireError};
 
 use crate::commands::logout;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::words::table;
+
+/// The account that is always there: it is listed also while nobody is signed in to any.
+const FIRST: &str = "default";
 
 /// Shows every account.
 pub(super) fn list(context: &mut Context, json: bool) -> Result<Exit, Failure> {
@@ -34,7 +38,18 @@ pub(super) fn use_account(context: &mut Context, name: &str) -> Result<Exit, Fai
 
 /// Signs an account out and forgets it.
 pub(super) fn remove(context: &mut Context, name: &str) -> Result<Exit, Failure> {
-    let result = context.connect()?.call::<AccountRemove>(&AccountParams { account: name.to_owned() })?;
+    let mut client = context.connect()?;
+    if name == FIRST
+        && let [only] = &*client.call::<AccountList>(&Empty {})?.accounts
+        && only.name == name
+    {
+        let why = "it is the default one, and the only one; `codex-oauth logout` signs it out";
+        let message = format!("could not remove the account `{name}`: {why}");
+        return Err(WireError::caller(ErrorCode::InvalidArguments, message)
+            .next(NextStep::ChooseAccount)
+            .into());
+    }
+    let result = client.call::<AccountRemove>(&AccountParams { account: name.to_owned() })?;
     context.output.say(&format!("`{name}` is removed: {}", logout::told(&result)))?;
     Ok(Exit::Success)
 }

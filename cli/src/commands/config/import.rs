@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use codex_oauth_proto::claim::{self, Wanted};
 use codex_oauth_proto::launch::LaunchError;
-use codex_oauth_proto::{ErrorCode, NextStep, WireError};
+use codex_oauth_proto::{ErrorCode, NextStep, Surface, WireError, dir};
 
 use crate::args::ImportNetworkArgs;
 use crate::context::Context;
@@ -60,9 +60,21 @@ pub(crate) fn import(context: &mut Context, present: Present) -> Result<Imported
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed("read", &path, &error).into()),
     };
+    let wanted = claim::wanted(&context.env);
+    if !wanted.is_empty()
+        && let Err(broken) = toml::from_str::<toml::Table>(&before)
+    {
+        let error = unusable(&path, &before, &broken);
+        if present == Present::IsReplaced {
+            return Err(error.into());
+        }
+        // A part of an installation, which goes on.
+        context.output.note(&format!("nothing was written: {}", error.render(Surface::Shell)))?;
+        return Ok(Imported { changed: false, refused: true });
+    }
     let mut text = before.clone();
     let mut refused = false;
-    for wanted in claim::wanted(&context.env) {
+    for wanted in wanted {
         if let Err(why) = usable(&wanted) {
             refused = true;
             let Wanted { key, variable, .. } = &wanted;
@@ -95,7 +107,13 @@ pub(crate) fn import(context: &mut Context, present: Present) -> Result<Imported
     if text == before {
         return Ok(Imported { changed: false, refused });
     }
-    write(&path, &text).map_err(|error| failed("write", &path, &error))?;
+    write(&path, &text).map_err(|error| {
+        let failed = failed("write", &path, &error);
+        match dir::write_step(&path, &error, context.env.uid) {
+            Some(step) => failed.next(step),
+            None => failed,
+        }
+    })?;
     context.output.line(&format!("wrote      {} (only you can read it)", path.display()))?;
     Ok(Imported { changed: true, refused })
 }
@@ -189,6 +207,15 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     moved
 }
 
+/// A file that the daemon refuses: no line of ours would make it better. Its text may hold a password, and is not shown.
+fn unusable(file: &Path, text: &str, error: &toml::de::Error) -> WireError {
+    let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+    let line = line.map_or_else(String::new, |line| format!("line {line}: "));
+    let message = format!("could not use `{}`: {line}{}", file.display(), error.message());
+    WireError::caller(ErrorCode::Configuration, message)
+        .next(NextStep::FixFile { path: file.display().to_string() })
+}
+
 fn failed(verb: &str, file: &Path, error: &io::Error) -> WireError {
     WireError::caller(ErrorCode::Configuration, format!("could not {verb} `{}`: {error}", file.display()))
         .next(NextStep::FixFile { path: file.display().to_string() })
@@ -238,7 +265,8 @@ mod tests {
             variable: "SSL_CERT_FILE".to_owned(),
             value: value.to_owned(),
         };
+        let missing = if cfg!(windows) { "C:/nonexistent/ca.pem" } else { "/nonexistent/ca.pem" };
         assert!(usable(&file("ca.pem")).unwrap_err().contains("absolute"));
-        assert!(usable(&file("/nonexistent/ca.pem")).unwrap_err().contains("could not read"));
+        assert!(usable(&file(missing)).unwrap_err().contains("could not read"));
     }
 }

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use codex_oauth_proto::BUILD;
 use codex_oauth_rig::{Home, Shim, User, binary, eventually, text_of};
+use rustix::process::Signal;
 use serde_json::json;
 
 use super::house::{House, doctor, named, named_also, says};
@@ -85,11 +86,32 @@ pub(super) fn a_stranger_that_listens_at_the_socket() {
     let pid = std::process::id();
     let listens = format!("process {pid} listens at `{}`", socket.display());
     house.fails(&[&listens, &format!("next: end process {pid}")]);
-    let step = format!("end process {pid} (`kill {pid}`)");
+    let step = format!("end process {pid} (`kill -9 {pid}`)");
     let report = house.doctor_names("socket", "fail", &[&socket.display().to_string(), &step]);
     named_also(&report, "daemon", "skip", &["see `socket`"]);
     // The step, as far as this process can take it.
     drop(stranger);
+    house.answers();
+    house.is_well();
+}
+
+pub(super) fn a_daemon_that_is_frozen() {
+    let mut house = House::signed_in().with_home(Home::spawning).starts_a_daemon();
+    let daemon = house.daemon.as_mut().unwrap();
+    daemon.signal(Signal::STOP);
+    let pid = daemon.pid();
+    let kill = format!("kill -9 {pid}");
+    let step = format!("next: end process {pid} (`{kill}`), then try again");
+    // Side by side: each waits its five seconds for the daemon's first word.
+    let [status, stop, doctor] = std::thread::scope(|threads| {
+        let commands = [&["status"][..], &["daemon", "stop"], &["doctor"]];
+        commands.map(|args| threads.spawn(|| house.command(args))).map(|ran| ran.join().unwrap())
+    });
+    assert!(status.stderr.contains(&step), "{}", status.stderr);
+    assert!(stop.stderr.contains(&step), "{}", stop.stderr);
+    assert!(doctor.stdout.contains(&kill), "{}", doctor.stdout);
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    house.daemon.as_mut().unwrap().wait();
     house.answers();
     house.is_well();
 }
@@ -186,10 +208,10 @@ pub(super) fn another_credential_store() {
 }
 
 /// A small disk of its own, as long as this lives.
-struct Disk(PathBuf);
+pub(super) struct Disk(PathBuf);
 
 impl Disk {
-    fn on(folder: PathBuf, kibibytes: u32) -> Self {
+    pub(super) fn on(folder: PathBuf, kibibytes: u32) -> Self {
         std::fs::create_dir_all(&folder).unwrap();
         let options = format!("size={kibibytes}k,mode=0700");
         let mounted =
@@ -200,7 +222,7 @@ impl Disk {
     }
 
     /// Writes a file until nothing fits any more.
-    fn fill(&self) -> PathBuf {
+    pub(super) fn fill(&self) -> PathBuf {
         let path = self.0.join("filler");
         let mut file = File::create(&path).unwrap();
         while file.write_all(&[0; 4096]).is_ok() {}
@@ -224,7 +246,7 @@ pub(super) fn a_disk_that_is_full() {
     house.sign_in();
     house.rig.fake.invalidate_access_tokens();
     let filler = disk.fill();
-    house.fails(&["No space left on device", "next: "]);
+    house.fails(&["No space left on device", "next: free some space on the disk of"]);
     house.doctor_names("disk", "fail", &["No space left on device", "free some space on the disk of"]);
     assert!(house.rig.fake.requests(fake_openai::Endpoint::Refresh).is_empty(), "no token was spent");
     #[expect(clippy::disallowed_methods, reason = "the step that is followed: space is freed")]
@@ -275,9 +297,17 @@ pub(super) fn a_home_that_is_read_only() {
         shim.initialize();
         shim.request_tool("codex_query", &json!({"prompt": "hello"}))
     };
-    says(&ask(), &["could not create", "Permission denied", "next: "]);
-    let report = doctor(his(&command).arg("doctor"));
     let step = format!("chmod u+rwx {}", folder.display());
+    says(
+        &ask(),
+        &["could not create", "Permission denied", &format!("next: make the folder writable (`{step}`)")],
+    );
+    // What somebody has set is what is named.
+    let chosen =
+        his(&command).arg("status").env("CODEX_OAUTH_STATE_DIR", folder.join("state")).output().unwrap();
+    let said = String::from_utf8(chosen.stderr).unwrap();
+    assert!(said.contains("next: correct CODEX_OAUTH_STATE_DIR"), "{said}");
+    let report = doctor(his(&command).arg("doctor"));
     named(&report, "folders", "fail", &["Permission denied", &step]);
     set_mode(0o700);
     let answer = ask();

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::auth::config::Workspaces;
 use crate::auth::credentials::Credentials;
 use crate::auth::record;
 use crate::auth::testing::issuer::{FakeIssuer, Reply};
@@ -317,7 +318,8 @@ async fn the_original_plugins_refresh_token_is_imported_when_a_person_asks_and_o
 async fn a_login_of_another_workspace_than_the_configured_one_is_not_taken_up() {
     let rig = Rig::new().await;
     rig.codex_login(3_600);
-    let config = AuthConfig { workspaces: vec!["ws-a".to_owned()], ..config(&rig.issuer.url, rig.file()) };
+    let workspaces = Workspaces { allowed: vec!["ws-a".to_owned()], ..Workspaces::default() };
+    let config = AuthConfig { workspaces, ..config(&rig.issuer.url, rig.file()) };
     let accounts = Accounts::new(config, Limits::default(), TaskTracker::new()).unwrap();
     let file = rig.codex_file();
     for refused in [

@@ -264,7 +264,7 @@ impl Inner {
         };
         let login = credentials(tokens, self.ours.clone(), SystemTime::now())?;
         let wanted = &self.config.workspaces;
-        if !wanted.is_empty() && !wanted.contains(&login.account_id) {
+        if !wanted.allowed.is_empty() && !wanted.allowed.contains(&login.account_id) {
             return Err(LoginError::Workspace { wanted: wanted.clone(), found: login.account_id });
         }
         step(Step::Proving);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::DeviceError;
 use crate::auth::callback::Denial;
+use crate::auth::config::Workspaces;
 use crate::auth::issuer::IssuerError;
 use crate::auth::store::StoreError;
 
@@ -31,10 +32,10 @@ pub enum LoginError {
     #[error("could not sign in: the issuer's tokens name no ChatGPT account")]
     NoAccount,
     /// Another workspace than the configured one (WIRE §2.5).
-    #[error("could not sign in: the account is `{found}`, and the configured workspace is `{}`", wanted.join("` or `"))]
+    #[error("could not sign in: the workspace is `{found}`, and {wanted}")]
     Workspace {
         /// The configured ones.
-        wanted: Vec<String>,
+        wanted: Workspaces,
         /// The account of the tokens.
         found: String,
     },

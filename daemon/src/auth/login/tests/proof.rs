@@ -3,6 +3,7 @@
 use std::io;
 
 use super::*;
+use crate::auth::config::Workspaces;
 
 /// A rig with an old login on disk, whose issuer gives tokens at once.
 async fn signed_in(configure: impl FnOnce(&mut AuthConfig)) -> Rig {
@@ -45,7 +46,11 @@ async fn a_login_that_cannot_be_tried_is_kept_with_a_note() {
 
 #[tokio::test]
 async fn another_workspace_than_the_configured_one_is_refused_by_name() {
-    let rig = signed_in(|config| config.workspaces = vec!["ws-a".to_owned(), "ws-b".to_owned()]).await;
+    let rig = signed_in(|config| {
+        let allowed = vec!["ws-a".to_owned(), "ws-b".to_owned()];
+        config.workspaces = Workspaces { allowed, by: "KEY".to_owned() };
+    })
+    .await;
     let pending = rig.start().await.unwrap();
     assert!(
         pending.authorize_url.ends_with("&allowed_workspace_id=ws-a%2Cws-b"),
@@ -53,16 +58,16 @@ async fn another_workspace_than_the_configured_one_is_refused_by_name() {
         pending.authorize_url
     );
     approve(&pending).await;
-    let expected = format!(
-        "could not sign in: the account is `{ACCOUNT}`, and the configured workspace is `ws-a` or `ws-b`"
-    );
+    let expected =
+        format!("could not sign in: the workspace is `{ACCOUNT}`, and KEY allows only `ws-a` or `ws-b`");
     assert_eq!(rig.failure().await.to_string(), expected);
     assert_eq!(read_json(&rig.file())["openai_codex"]["access_token"], "old-access");
 }
 
 #[tokio::test]
 async fn the_configured_workspace_signs_in() {
-    let rig = signed_in(|config| config.workspaces = vec!["ws-a".to_owned(), ACCOUNT.to_owned()]).await;
+    let rig =
+        signed_in(|config| config.workspaces.allowed = vec!["ws-a".to_owned(), ACCOUNT.to_owned()]).await;
     approve(&rig.start().await.unwrap()).await;
     assert!(matches!(rig.end().await, LoginState::Succeeded { .. }));
 }

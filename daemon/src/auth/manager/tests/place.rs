@@ -29,13 +29,13 @@ async fn a_login_of_another_issuer_backend_or_machine_is_not_sent_anywhere() {
 
 #[tokio::test]
 async fn a_login_of_another_workspace_than_the_configured_ones_is_neither_used_nor_renewed() {
-    let only = |config: &mut AuthConfig| config.workspaces = vec!["ws-a".to_owned()];
+    let only = |config: &mut AuthConfig| config.workspaces.allowed = vec!["ws-a".to_owned()];
     let rig = Rig::with(quick(), only, pairs()).await;
     for seconds_left in [3600, 200, -10] {
         rig.sign_in(seconds_left);
         match rig.tokens.grant().await {
             Err(AuthError::Workspace { wanted, found }) => {
-                assert_eq!((&*wanted[0], &*found), ("ws-a", ACCOUNT));
+                assert_eq!((&*wanted.allowed[0], &*found), ("ws-a", ACCOUNT));
             }
             other => panic!("{other:?}"),
         }
@@ -48,7 +48,8 @@ async fn a_login_of_another_workspace_than_the_configured_ones_is_neither_used_n
     assert!(matches!(rig.tokens.grant().await, Err(AuthError::Workspace { .. })));
     assert!(rig.issuer.seen().is_empty());
 
-    let ours = |config: &mut AuthConfig| config.workspaces = vec!["ws-a".to_owned(), ACCOUNT.to_owned()];
+    let ours =
+        |config: &mut AuthConfig| config.workspaces.allowed = vec!["ws-a".to_owned(), ACCOUNT.to_owned()];
     let rig = Rig::with(quick(), ours, pairs()).await;
     rig.sign_in(-10);
     rig.tokens.grant().await.unwrap();
