@@ -143,9 +143,11 @@ pub(crate) enum Command {
 /// use ends the others. A login from before stays in force until the new one is complete. All windows share one login: a
 /// second `codex-oauth login` joins the one that waits.
 ///
-/// Ctrl-C calls the login off if this command began it; one that was already waiting goes on without you.
+/// Ctrl-C calls the login off if this command began it; one that was already waiting goes on without you, and `--cancel` calls
+/// it off.
 #[derive(Clone, Debug, Default, ClapArgs)]
 #[command(after_help = help::LOGIN_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own, of which one may be given")]
 pub(crate) struct LoginArgs {
     /// Open no browser: print the link, and nothing else, on standard output and wait
     #[arg(long, group = "way")]
@@ -156,6 +158,9 @@ pub(crate) struct LoginArgs {
     /// Open no browser: sign in elsewhere, then paste the address that the browser ended at; it is not shown
     #[arg(long, group = "way")]
     pub(crate) paste: bool,
+    /// Call off the login that waits, whichever window began it; nobody is signed out
+    #[arg(long, group = "way")]
+    pub(crate) cancel: bool,
     /// Sign in to this account, a new one too, instead of the folder's or the default one
     #[arg(long, value_name = "NAME")]
     pub(crate) account: Option<String>,
@@ -426,8 +431,8 @@ pub(crate) struct InstallServiceArgs {
 
 /// Remove what the installation put in place
 ///
-/// Ends the daemon and its service, unregisters the Claude Code plugin and removes the programs. Login, state and configuration stay,
-/// and what stays is named.
+/// Ends the daemon and its service, unregisters the Claude Code plugin and removes the programs. Programs that came in a package or in
+/// the plugin stay, with the command that removes them. Login, state and configuration stay, and what stays is named.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 pub(crate) struct UninstallArgs {
     /// Also sign out everywhere, and remove state and configuration

@@ -16,7 +16,7 @@ use codex_oauth_proto::local::{AsSource, Source};
 use codex_oauth_proto::{ErrorCode, Retry, WireError};
 use signal_hook::consts::SIGINT;
 #[cfg(unix)]
-use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGQUIT, SIGTERM, SIGTSTP, SIGTTOU};
 use signal_hook::flag;
 
 #[cfg(unix)]
@@ -33,6 +33,12 @@ pub(crate) struct Interrupt {
     /// The other signal that was taken for a Ctrl-C; 0: none.
     #[cfg(unix)]
     other: Arc<AtomicUsize>,
+    /// Ctrl-Z was pressed and has not been followed yet.
+    #[cfg(unix)]
+    stop_asked: Arc<AtomicBool>,
+    /// The process was stopped, and goes on.
+    #[cfg(unix)]
+    went_on: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -54,6 +60,10 @@ impl Interrupt {
             seen,
             #[cfg(unix)]
             other: Arc::default(),
+            #[cfg(unix)]
+            stop_asked: Arc::default(),
+            #[cfg(unix)]
+            went_on: Arc::default(),
         })
     }
 
@@ -75,6 +85,41 @@ impl Interrupt {
             flag::register(signal, Arc::clone(&self.seen))?;
             self.wake.also_at(signal)?;
         }
+        Ok(())
+    }
+
+    /// Wakes the waiter at Ctrl-Z instead of stopping, and when the process goes on: whoever has changed the terminal puts it
+    /// back before [`Interrupt::stop`], and changes it again afterwards, since a shell has it in between.
+    #[cfg(unix)]
+    pub(crate) fn watch_stops(&self) -> io::Result<()> {
+        for (signal, flag) in [(SIGTSTP, &self.stop_asked), (SIGCONT, &self.went_on)] {
+            flag::register(signal, Arc::clone(flag))?;
+            self.wake.also_at(signal)?;
+        }
+        Ok(())
+    }
+
+    /// Whether Ctrl-Z was pressed since this was last asked.
+    #[cfg_attr(windows, expect(clippy::unused_self, reason = "there is no Ctrl-Z there"))]
+    pub(crate) fn stop_asked(&self) -> bool {
+        #[cfg(unix)]
+        return self.stop_asked.swap(false, Ordering::SeqCst);
+        #[cfg(windows)]
+        false
+    }
+
+    /// Whether the process was stopped and goes on since this was last asked.
+    #[cfg(unix)]
+    pub(crate) fn went_on(&self) -> bool {
+        self.went_on.swap(false, Ordering::SeqCst)
+    }
+
+    /// Stops, and returns when the process goes on. By a signal that nobody watches and the kernel passes over where no shell
+    /// could end the stop, as it does for Ctrl-Z itself (`docker run`): `SIGSTOP` would be for ever there.
+    #[cfg(unix)]
+    pub(crate) fn stop(&self) -> io::Result<()> {
+        signal_hook::low_level::raise(SIGTTOU)?;
+        self.went_on.store(true, Ordering::SeqCst);
         Ok(())
     }
 

@@ -25,7 +25,7 @@ pub(crate) enum Opened {
     Yes,
     /// The caller wants none.
     NotAsked,
-    /// Whoever began the login has its tab already.
+    /// Another session began the login: its person may have a tab for it already.
     Elsewhere,
     /// The session wants none: `CODEX_OAUTH_NO_BROWSER=1`.
     NotWanted,
@@ -40,7 +40,7 @@ impl Opened {
     pub(crate) fn note(self) -> Option<String> {
         let why = match self {
             Self::Yes | Self::NotAsked => return None,
-            Self::Elsewhere => "the link was opened where this login was begun",
+            Self::Elsewhere => "this login was begun before and still waits",
             Self::NotWanted => "CODEX_OAUTH_NO_BROWSER is set",
             Self::NoScreen => "this session has no screen",
             Self::NoOpener if cfg!(target_os = "macos") => "`open` could not be started",

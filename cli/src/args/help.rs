@@ -31,6 +31,7 @@ Examples:
   codex-oauth login --device
   codex-oauth login --paste
   codex-oauth login --no-browser | qrencode -t utf8
+  codex-oauth login --cancel
 
 Over SSH use `--device`. Or run `ssh -L 1455:127.0.0.1:1455 <this host>` at home
 and open the link there. Or open it there without that, and paste the address

@@ -3,6 +3,7 @@
 //! With `--no-browser` the link is all that standard output gets, so that another program can take it from there. What is
 //! pasted is not echoed, and goes to the daemon and nowhere else.
 
+mod cancel;
 mod paste;
 mod show;
 
@@ -12,11 +13,11 @@ use std::time::{Duration, Instant};
 use codex_oauth_proto::api::account::{
     LOGIN_COMPLETED, LOGIN_UPDATED, LoginCancel, LoginCancelParams, LoginCompleted, LoginPaste,
     LoginPasteParams, LoginStart, LoginStartParams, LoginStartResult, LoginStatus, LoginUpdated, Pasted,
-    Place, Read, ReadParams,
+    Place, Read, ReadParams, ReadResult,
 };
 use codex_oauth_proto::local::AsSource as _;
 use codex_oauth_proto::people::{login as people, status::identity, words};
-use codex_oauth_proto::{Client, ErrorCode, NextStep, Retry, Waited, WireError};
+use codex_oauth_proto::{Asked, Client, ErrorCode, Heard, NextStep, Retry, Waited, WireError};
 
 use self::paste::Prompt;
 use crate::args::LoginArgs;
@@ -39,10 +40,15 @@ struct Waiting<'a> {
     login: LoginStartResult,
     /// Once a text has been asked for.
     prompt: Option<Prompt>,
+    /// A paste on its way.
+    asked: Option<Asked>,
 }
 
 /// Signs in. Ctrl-C calls the login off unless it was waiting before this command joined it.
 pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failure> {
+    if args.cancel {
+        return cancel::run(context, args.account.as_deref());
+    }
     let terminal = io::stdin().is_terminal() && context.output.stderr_is_terminal();
     if args.paste && !terminal {
         let message = "could not take what is pasted: standard input and standard error must be a terminal";
@@ -51,7 +57,7 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
             .into());
     }
     let mut client = context.connect()?;
-    let before = client.call::<Read>(&ReadParams::default())?;
+    let before = read(&mut client, args.account.as_deref())?;
     let quiet = args.no_browser || context.env.is_on("CODEX_OAUTH_NO_BROWSER") && !args.device && !args.paste;
     let open_browser = !quiet && !args.device && !args.paste;
     let device = if args.device { Some(true) } else { None };
@@ -72,14 +78,14 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
     let elsewhere = matches!(login.place, Place::Ssh | Place::Container | Place::Headless);
     let pasting =
         args.paste || cfg!(unix) && terminal && !quiet && (elsewhere || login.redirect_port.is_none());
-    let mut waiting = Waiting { context, client, interrupt, login, prompt: None };
+    let mut waiting = Waiting { context, client, interrupt, login, prompt: None, asked: None };
     let ended = if waiting.interrupt.happened() {
         Ok(None)
     } else {
         if quiet {
             show::link_alone(&mut waiting.context.output, &waiting.login)?;
         } else {
-            show::ways(&mut waiting.context.output, &waiting.login, open_browser)?;
+            show::ways(&mut waiting.context.output, &waiting.login, open_browser, pasting)?;
         }
         if pasting {
             waiting.prompt()?;
@@ -91,7 +97,10 @@ pub(crate) fn run(context: &mut Context, args: LoginArgs) -> Result<Exit, Failur
     let Waiting { context, mut client, login, interrupt, .. } = waiting;
     let Some(completed) = ended? else {
         if joined {
-            context.output.say_interrupted("stopped waiting; the login was begun elsewhere and goes on")?;
+            let command = people::command(&login, " --cancel");
+            let told =
+                format!("stopped waiting; the login was begun elsewhere and goes on; {command} calls it off");
+            context.output.say_interrupted(&told)?;
         } else {
             client.call::<LoginCancel>(&LoginCancelParams { login_id: login.login_id })?;
             context.output.say_interrupted("login called off")?;
@@ -123,12 +132,27 @@ impl Waiting<'_> {
         loop {
             let left = Duration::from_secs(self.login.expires_at.saturating_sub(words::unix_now())) + GRACE;
             let deadline = (Instant::now() + left).min(began + LONGEST);
-            match self.client.wait(Some(deadline), Some(self.interrupt.as_source()))? {
+            let heard = self.client.hear(self.asked, Some(deadline), Some(self.interrupt.as_source()))?;
+            let waited = match heard {
+                Heard::Answer(answer) => {
+                    self.asked = None;
+                    // The end of the login is told by itself.
+                    if let Err(error) = answer {
+                        self.refused(&error)?;
+                    }
+                    continue;
+                }
+                Heard::Other(waited) => waited,
+            };
+            match waited {
                 Waited::Woken if self.interrupt.happened() => {
                     self.close_prompt()?;
                     return Ok(None);
                 }
-                Waited::Woken => self.pasted()?,
+                Waited::Woken => {
+                    self.stopped()?;
+                    self.pasted()?;
+                }
                 Waited::TimedOut => {
                     self.close_prompt()?;
                     return Err(failed("could not sign in: nobody came back in time").into());
@@ -146,14 +170,33 @@ impl Waiting<'_> {
                         self.updated(now)?;
                     }
                 }
-                Waited::Notification(_) => {}
+                Waited::Notification(_) | Waited::Alive => {}
             }
         }
     }
 
+    /// Follows Ctrl-Z, and asks again once the command goes on: the screen and the terminal were the shell's in between.
+    fn stopped(&mut self) -> Result<(), Failure> {
+        let Some(prompt) = &mut self.prompt else { return Ok(()) };
+        if self.interrupt.stop_asked() {
+            if prompt.is_open() {
+                self.context.output.say("")?;
+            }
+            prompt.stop(&self.interrupt)?;
+        }
+        if prompt.went_on(&self.interrupt)? {
+            self.context.output.err(show::PROMPT)?;
+        }
+        Ok(())
+    }
+
     /// Says what has changed. A prompt on the screen is put below it.
     fn updated(&mut self, now: LoginStartResult) -> Result<(), Failure> {
-        let before = std::mem::replace(&mut self.login, now);
+        let mut before = std::mem::replace(&mut self.login, now);
+        if self.asked.is_some() {
+            // Whoever pasted is told by the answer.
+            before.last_failure.clone_from(&self.login.last_failure);
+        }
         let lines = show::changes(&before, &self.login);
         // Nobody is asked while the login is on its way; when that led to nothing, it waits for its person again.
         let asked = self.prompt.is_some() && before.step != self.login.step;
@@ -167,7 +210,7 @@ impl Waiting<'_> {
         if prompted || asked { self.prompt() } else { Ok(()) }
     }
 
-    /// Sends on what was pasted, if anything was; asks again when it led to nothing.
+    /// Sends on what was pasted, if anything was.
     fn pasted(&mut self) -> Result<(), Failure> {
         let Some(text) = self.prompt.as_mut().and_then(Prompt::line) else { return Ok(()) };
         // The Enter was not shown either.
@@ -176,19 +219,26 @@ impl Waiting<'_> {
             return self.prompt();
         }
         let params = LoginPasteParams { login_id: self.login.login_id.clone(), text: Pasted(text) };
-        let Err(error) = self.client.call::<LoginPaste>(&params) else { return Ok(()) };
+        self.asked = Some(self.client.ask::<LoginPaste>(&params)?);
+        Ok(())
+    }
+
+    /// What was pasted led to nothing: says why, and asks again.
+    fn refused(&mut self, error: &WireError) -> Result<(), Failure> {
         // Of a login that has ended the daemon tells the end by itself.
-        let pending = self.client.call::<Read>(&ReadParams::default())?.pending_login;
-        if pending.is_none_or(|pending| pending.login_id != self.login.login_id) {
+        let pending = read(&mut self.client, self.login.account.as_deref())?.pending_login;
+        let Some(now) = pending.filter(|pending| pending.login_id == self.login.login_id) else {
             return Ok(());
-        }
+        };
+        // An update that comes behind this answer says nothing new.
+        (self.login.step, self.login.last_failure) = (now.step, now.last_failure);
         self.context.output.say(&error.message)?;
         self.prompt()
     }
 
     /// Asks for a paste while that is of use.
     fn prompt(&mut self) -> Result<(), Failure> {
-        if !show::can_paste(&self.login) || people::step(self.login.step).is_some() {
+        if self.asked.is_some() || !show::can_paste(&self.login) || people::step(self.login.step).is_some() {
             return Ok(());
         }
         let prompt = match &mut self.prompt {
@@ -207,6 +257,17 @@ impl Waiting<'_> {
             self.context.output.say("")?;
         }
         Ok(was_open)
+    }
+}
+
+/// How it stands with this account, or with the one that is chosen where there is none of that name yet.
+fn read(client: &mut Client, account: Option<&str>) -> Result<ReadResult, WireError> {
+    let of = |account: Option<&str>| ReadParams { probe: false, account: account.map(str::to_owned) };
+    match client.call::<Read>(&of(account)) {
+        Err(error) if account.is_some() && error.next_step == Some(NextStep::ChooseAccount) => {
+            client.call::<Read>(&of(None))
+        }
+        read => read,
     }
 }
 

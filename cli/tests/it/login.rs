@@ -210,6 +210,7 @@ fn ctrl_c_leaves_a_login_that_was_begun_elsewhere() {
     running.interrupt();
     let ran = running.finish();
     assert_eq!(ran.code(), 130);
-    assert!(ran.stderr.contains("goes on"), "{}", ran.stderr);
+    let said = "goes on; `codex-oauth login --cancel` calls it off\n";
+    assert!(ran.stderr.ends_with(said), "{}", ran.stderr);
     daemon.done();
 }

@@ -298,6 +298,12 @@ impl Running {
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     }
 
+    /// As a terminal that is closed does.
+    pub(crate) fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     /// Waits for its end.
     pub(crate) fn finish(self) -> Ran {
         let pid = rustix::process::Pid::from_child(&self.0);

@@ -148,7 +148,8 @@ fn notes_a_waiting_login_and_an_older_daemon_are_shown() {
     let ran = shown(&["status"], account(&fields), limits(), old);
     for line in [
         "note       the login cannot be renewed",
-        "waiting    a login waits for you, 4 min left; `codex-oauth login` joins it",
+        "waiting    a login waits for you, 4 min left; `codex-oauth login` joins it,",
+        "           `codex-oauth login --cancel` calls it off",
         "daemon     0.0.1 up 3 h · 5 sessions · 1 running · draining",
         &format!("note       this command is {BUILD}; `codex-oauth daemon stop` renews the daemon"),
     ] {
@@ -224,4 +225,82 @@ fn who_asks_in_a_shell_is_none_of_the_sessions_that_are_shown_and_a_window_is_on
     said(" · 1 session · ");
     let page = text_of(&window.request_tool("codex_status", &json!({})));
     assert!(page.contains(" · 1 session · "), "{page}");
+}
+
+#[test]
+fn a_login_that_waits_for_another_account_is_joined_by_the_command_that_the_status_names() {
+    let rig = Rig::new();
+    let _daemon = rig.daemon();
+    let start = |args: &[&str]| {
+        let mut command = rig.home.command(&binary("codex-oauth"));
+        Running::start(command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()))
+    };
+    let mut begun = start(&["login", "--account", "work", "--no-browser"]);
+    let link = begun.line();
+    let status = start(&["status"]).finish().stdout;
+    let said = status.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("a login to work waits for you, "), "{status}");
+    let command = said.split('`').find(|words| words.starts_with("codex-oauth login")).expect("a command");
+    assert_eq!(command, "codex-oauth login --account work");
+    assert!(status.lines().all(|line| line.chars().count() <= 80), "{status}");
+    let facts = start(&["status", "--json"]).finish().json();
+    assert_eq!(facts["account"]["pendingLogin"]["account"], "work", "{facts}");
+    let args: Vec<&str> = command.split(' ').skip(1).chain(["--no-browser"]).collect();
+    let mut joined = start(&args);
+    assert_eq!(joined.line(), link, "one login");
+    joined.interrupt();
+    assert!(joined.finish().stderr.contains("goes on"));
+    begun.interrupt();
+    assert!(begun.finish().stderr.contains("login called off"));
+}
+
+#[test]
+fn a_login_whose_window_is_gone_is_called_off_by_the_command_that_the_status_names() {
+    let rig = Rig::new();
+    let _daemon = rig.daemon();
+    let start = |args: &[&str]| {
+        let mut command = rig.home.command(&binary("codex-oauth"));
+        Running::start(command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()))
+    };
+    for account in [&[][..], &["--account", "work"]] {
+        let begin = [&["login", "--no-browser"], account].concat();
+        let mut gone = start(&begin);
+        gone.line();
+        gone.hang_up();
+        assert_eq!(gone.finish().status.code(), None, "it ended by the signal");
+        let mut waits = start(&begin);
+        waits.line();
+        let status = start(&["status"]).finish().stdout;
+        let said = status.split_whitespace().collect::<Vec<_>>().join(" ");
+        let command = said.split('`').find(|words| words.ends_with("--cancel")).expect("a command");
+        let args: Vec<&str> = command.split(' ').skip(1).collect();
+        assert_eq!(args[1..], [account, &["--cancel"]].concat(), "{status}");
+        let ran = start(&args).finish();
+        let to = if account.is_empty() { "" } else { " to work" };
+        assert_eq!((ran.code(), ran.stderr), (0, format!("login{to} called off\n")));
+        assert!(waits.finish().stderr.contains("the login was cancelled"), "every window is told");
+        let ran = start(&args).finish();
+        assert!(ran.code() == 0 && ran.stderr.starts_with("no login waits"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_login_of_the_account_that_is_named_is_called_off_and_the_other_one_stays() {
+    let rig = Rig::new();
+    let _daemon = rig.daemon();
+    let start = |args: &[&str]| {
+        let mut command = rig.home.command(&binary("codex-oauth"));
+        Running::start(command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()))
+    };
+    let mut first = start(&["login", "--no-browser"]);
+    first.line();
+    let mut work = start(&["login", "--no-browser", "--account", "work"]);
+    work.line();
+    let ran = start(&["login", "--cancel", "--account", "work"]).finish();
+    assert_eq!((ran.code(), ran.stderr.as_str()), (0, "login to work called off\n"));
+    assert!(work.finish().stderr.contains("the login was cancelled"));
+    assert!(first.still_runs());
+    let ran = start(&["login", "--cancel"]).finish();
+    assert_eq!((ran.code(), ran.stderr.as_str()), (0, "login called off\n"));
+    assert!(first.finish().stderr.contains("the login was cancelled"));
 }

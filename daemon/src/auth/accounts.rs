@@ -252,9 +252,11 @@ impl Accounts {
         shelf::api_keys(&document)
     }
 
-    /// The login that waits for its person, if one does: in whichever account.
-    pub fn login_pending(&self) -> Option<(String, PendingLogin)> {
-        self.0.all().into_iter().find_map(|(name, tokens)| match &*tokens.logins().borrow() {
+    /// The login that waits for its person, if one does: in `account`, or else in whichever.
+    pub fn login_pending(&self, account: &str) -> Option<(String, PendingLogin)> {
+        let mut all = self.0.all();
+        all.sort_by_key(|(name, _)| name != account);
+        all.into_iter().find_map(|(name, tokens)| match &*tokens.logins().borrow() {
             LoginState::Pending(pending) => Some((name, pending.clone())),
             _ => None,
         })

@@ -221,6 +221,7 @@ impl Inner {
             link_until: SystemTime::now() + self.limits.login,
             device: Device::Absent,
             step: Step::Waiting,
+            last_failure: None,
         };
         tracing::info!(login_id = pending.login_id, port = redirect_port, "a login waits for its person");
         let (asks, asked) = mpsc::channel(MOST_ASKS);

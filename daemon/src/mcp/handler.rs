@@ -182,7 +182,8 @@ impl Handler {
                     () = sleep_until(began + self.server.limits.login_wait) => break,
                     _ = tick.tick() => {
                         let waited = began.elapsed();
-                        let login = service.login_pending().unwrap_or_else(|| login.clone());
+                        let of = login.account.as_deref().unwrap_or(&account.account_name);
+                        let login = service.login_pending(of).unwrap_or_else(|| login.clone());
                         let what = people::login::waiting(&login, words::unix_now());
                         let message = format!("{what}, {}", words::duration(waited));
                         progress.set(message, service::millis(waited));

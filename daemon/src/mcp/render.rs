@@ -75,7 +75,7 @@ pub(super) fn login(login: &LoginStartResult) -> Vec<ContentBlock> {
         ends.push(format!("{the} code works until {}", clock(code.expires_at)));
     }
     lines.extend(waiting::no_device(login).as_deref().map(sentence));
-    lines.extend(waiting::hint(login, Surface::ClaudeCode).as_deref().map(sentence));
+    lines.extend(waiting::hint(login, Surface::ClaudeCode, false).as_deref().map(sentence));
     let ends = ends.join(", ");
     lines.push(format!("{ends}. codex_status with wait_for_login waits for the end of the login."));
     vec![ContentBlock::text(lines.join("\n"))]

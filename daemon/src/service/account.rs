@@ -39,14 +39,21 @@ impl CodexService {
         probing: Probing,
         choice: Wanted<'_>,
     ) -> Result<ReadResult, WireError> {
-        let account = self.inner.of(choice).await?;
+        let waits =
+            |name| self.login_pending(name).is_some_and(|login| login.account.as_deref() == Some(name));
+        let account = if choice.is_some_and(waits) {
+            // It need not exist yet.
+            self.inner.accounts.of_login(choice).await.map_err(|error| error.to_wire())?
+        } else {
+            self.inner.of(choice).await?
+        };
         // First the probe: it may renew the login, and what is shown is what holds after it.
         let probe = match probing {
             Probing::None => None,
             Probing::Backend => Some(self.inner.probe(&account.tokens).await),
         };
         let status = account.tokens.status().await;
-        let pending_login = self.login_pending();
+        let pending_login = self.login_pending(&account.name);
         let is_signed_out = matches!(status.state, AuthState::NotAuthenticated);
         let mut accounts = Vec::new();
         // An account without a login is none of those that there are.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use codex_oauth_proto::WireError;
 use codex_oauth_proto::api::account::{
-    Account, DeviceCode, LoginCompleted, LoginStartParams, LoginStartResult, LoginStep, Place,
+    Account as Person, DeviceCode, LoginCompleted, LoginStartParams, LoginStartResult, LoginStep, Place,
 };
 
 use super::CodexService;
 use super::account::unix;
-use crate::auth::{Device, LoginError, LoginState, PendingLogin, Proof, Prover, Step};
+use crate::auth::{Account, Device, LoginError, LoginState, PendingLogin, Proof, Prover, Step};
 use crate::browser::{self, Opened};
 use crate::place;
 use crate::secret::Secret;
@@ -29,11 +29,11 @@ impl CodexService {
         session: &BTreeMap<String, String>,
     ) -> Result<LoginStartResult, WireError> {
         let chosen = self.inner.accounts.of_login(wish.account.as_deref()).await;
-        let tokens = chosen.map_err(|error| error.to_wire())?.tokens;
+        let Account { name, tokens, .. } = chosen.map_err(|error| error.to_wire())?;
         let joined = matches!(&*tokens.logins().borrow(), LoginState::Pending(_));
         let prove = prover(self.inner.upstream.clone());
         let mut pending = tokens.login_start(prove).await.map_err(|error| error.to_wire())?;
-        // Whoever joins a pending login has its tab open already.
+        // Who joins a pending login may have its tab open already, and a second one would confuse.
         let opened = match wish.open_browser {
             true if joined => Opened::Elsewhere,
             true => browser::open(&pending.authorize_url, session),
@@ -48,15 +48,16 @@ impl CodexService {
                 pending = offered;
             }
         }
-        let mut result = shown(&pending, place);
+        let mut result = shown(&pending, place, Some(name));
         result.browser_opened = opened == Opened::Yes;
         result.browser_note = opened.note();
         Ok(result)
     }
 
-    /// The login that is under way, as a session without a screen sees it.
-    pub(crate) fn login_pending(&self) -> Option<LoginStartResult> {
-        self.inner.accounts.login_pending().map(|(_, pending)| shown(&pending, Place::Unknown))
+    /// The login that is under way, as a session without a screen sees it: that of `account`, or else of any.
+    pub(crate) fn login_pending(&self, account: &str) -> Option<LoginStartResult> {
+        let pending = self.inner.accounts.login_pending(account);
+        pending.map(|(name, pending)| shown(&pending, Place::Unknown, Some(name)))
     }
 
     /// Waits for the next change of a login, or for its end.
@@ -67,7 +68,7 @@ impl CodexService {
         let mut logins = self.inner.accounts.of_login_id(&known.login_id).logins();
         let as_known = |state: &LoginState| {
             matches!(state, LoginState::Pending(pending)
-                if pending.login_id == known.login_id && same(known, &shown(pending, known.place)))
+                if pending.login_id == known.login_id && same(known, &shown(pending, known.place, None)))
         };
         let state = match logins.wait_for(|state| !as_known(state)).await {
             Ok(state) => state.clone(),
@@ -77,7 +78,7 @@ impl CodexService {
             LoginState::Pending(pending) if pending.login_id == known.login_id => Ok(LoginStartResult {
                 browser_opened: known.browser_opened,
                 browser_note: known.browser_note.clone(),
-                ..shown(&pending, known.place)
+                ..shown(&pending, known.place, known.account.clone())
             }),
             state => Err(completed(state, &known.login_id)),
         }
@@ -143,11 +144,7 @@ fn completed(state: LoginState, id: &str) -> LoginCompleted {
         LoginState::Succeeded { login_id, who } if login_id == id => LoginCompleted {
             login_id,
             success: true,
-            account: Some(Account {
-                account_id: Some(who.account_id),
-                email: who.email,
-                plan_type: who.plan,
-            }),
+            account: Some(Person { account_id: Some(who.account_id), email: who.email, plan_type: who.plan }),
             note: who.note,
             error: None,
         },
@@ -157,7 +154,7 @@ fn completed(state: LoginState, id: &str) -> LoginCompleted {
     }
 }
 
-fn shown(pending: &PendingLogin, place: Place) -> LoginStartResult {
+fn shown(pending: &PendingLogin, place: Place, account: Option<String>) -> LoginStartResult {
     let (device, device_note) = match &pending.device {
         Device::Absent | Device::Asking => (None, None),
         Device::Open(code) => (
@@ -172,6 +169,7 @@ fn shown(pending: &PendingLogin, place: Place) -> LoginStartResult {
     };
     LoginStartResult {
         login_id: pending.login_id.clone(),
+        account,
         auth_url: pending.authorize_url.clone(),
         expires_at: unix(pending.expires_at()),
         browser_opened: false,
@@ -188,6 +186,7 @@ fn shown(pending: &PendingLogin, place: Place) -> LoginStartResult {
             Step::Proving => LoginStep::Proving,
             Step::Saving => LoginStep::Saving,
         },
+        last_failure: pending.last_failure.clone(),
     }
 }
 
@@ -195,4 +194,5 @@ fn shown(pending: &PendingLogin, place: Place) -> LoginStartResult {
 fn same(known: &LoginStartResult, now: &LoginStartResult) -> bool {
     (&known.device, &known.device_note, known.step, known.link_expires_at, known.redirect_port)
         == (&now.device, &now.device_note, now.step, now.link_expires_at, now.redirect_port)
+        && known.last_failure == now.last_failure
 }

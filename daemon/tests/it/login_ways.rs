@@ -100,6 +100,17 @@ fn where_device_login_is_off_that_is_said_and_the_link_works() {
     }
 }
 
+#[test]
+fn who_joins_a_login_that_opened_no_browser_is_not_told_that_it_did() {
+    let rig = rig();
+    let _daemon = rig.daemon();
+    let begun = rig.api().call::<LoginStart>(&LoginStartParams::default()).unwrap();
+    let wish = LoginStartParams { open_browser: true, ..LoginStartParams::default() };
+    let joined = rig.api().call::<LoginStart>(&wish).unwrap();
+    assert_eq!((joined.login_id, begun.browser_opened), (begun.login_id, false));
+    assert_eq!(joined.browser_note.as_deref(), Some("this login was begun before and still waits"));
+}
+
 /// Where a login is held until it has been called off.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Held {

@@ -129,7 +129,7 @@ fn every_way_in(rig: &Rig) -> Vec<String> {
     let mut api = rig.api();
     let params = LoginStartParams { device: Some(true), ..LoginStartParams::default() };
     let login = api.call::<LoginStart>(&params).unwrap();
-    let mistyped = "ac_CANARY-mistyped".to_owned();
+    let mistyped = "ac_CANARY-mistyped-0123".to_owned();
     for text in
         [mistyped.clone(), "http://127.0.0.1:1/auth/callback?code=ac_CANARY-other&state=CANARY".to_owned()]
     {
@@ -140,7 +140,7 @@ fn every_way_in(rig: &Rig) -> Vec<String> {
     // A code of the right form, and an answer to it that cannot be read: the link goes on.
     let odd = json!({"access_token": ["eyJ.CANARY-access"], "id_token": "eyJ.CANARY-id"});
     rig.fake.next(Endpoint::CodeExchange, Effect::respond(200, odd));
-    let text = Pasted("ac_CANARY-exchanged".to_owned());
+    let text = Pasted("ac_CANARY-exchanged-0123".to_owned());
     let paste = LoginPasteParams { login_id: login.login_id.clone(), text };
     let refused = api.call::<LoginPaste>(&paste).unwrap_err();
     assert!(!format!("{refused:?}").contains("CANARY"), "{refused:?}");
@@ -153,7 +153,7 @@ fn every_way_in(rig: &Rig) -> Vec<String> {
     let id = asked[0].body["device_auth_id"].as_str().unwrap().to_owned();
     let texts = [
         "ac_CANARY-other",
-        "ac_CANARY-exchanged",
+        "ac_CANARY-exchanged-0123",
         "CANARY-access",
         "CANARY-id",
         "CANARY-renewed-access",

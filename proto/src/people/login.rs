@@ -4,6 +4,25 @@ use crate::Surface;
 use crate::api::account::{DeviceCode, LoginStartResult, LoginStep, Place};
 use crate::people::words::until;
 
+/// What the first account is called.
+pub(super) const FIRST: &str = "default";
+
+/// The account, where its name says something to whoever signs in.
+pub fn named(login: &LoginStartResult) -> Option<&str> {
+    login.account.as_deref().filter(|name| *name != FIRST)
+}
+
+/// `codex-oauth login` for the account of this login, with this flag (` --cancel`).
+pub fn command(login: &LoginStartResult, flag: &str) -> String {
+    command_of(named(login), flag)
+}
+
+/// The command that is about this login, whatever account is chosen where it is typed.
+fn command_of(account: Option<&str>, flag: &str) -> String {
+    let account = account.map(|name| format!(" --account {name}")).unwrap_or_default();
+    format!("`codex-oauth login{account}{flag}`")
+}
+
 /// Whether the link still works at `now` (Unix seconds).
 pub fn link_is_open(login: &LoginStartResult, now: u64) -> bool {
     // A daemon of an older build names no end of the link alone.
@@ -16,26 +35,32 @@ pub fn device(code: &DeviceCode) -> String {
     format!("open {} and enter the code {}", code.verification_url, code.user_code)
 }
 
-/// What stands between this person and the link, and the way around it: one line, for where the person sits.
-pub fn hint(login: &LoginStartResult, surface: Surface) -> Option<String> {
+/// What stands between this person and the link, and the way around it: one line, for where the person sits. `asks`: whether a
+/// paste is asked for right below.
+pub fn hint(login: &LoginStartResult, surface: Surface, asks: bool) -> Option<String> {
     let code = if login.device.is_some() { "use the code, or " } else { "" };
-    let paste = match surface {
-        Surface::Shell => "`codex-oauth login --paste`",
-        Surface::ClaudeCode => "`codex-oauth login --paste` (in a terminal, never the chat)",
+    let mut paste = command(login, " --paste");
+    if surface == Surface::ClaudeCode {
+        paste.push_str(" (in a terminal, never the chat)");
+    }
+    let takes = |what: &str| {
+        if asks { format!("paste {what} below") } else { format!("{paste} takes {what}") }
     };
     let Some(port) = login.redirect_port else {
-        return Some(format!(
-            "the browser cannot come back here: {code}{paste} takes the address it ends at"
-        ));
+        let takes = takes("the address it ends at");
+        return Some(format!("the browser cannot come back here: {code}{takes}"));
     };
     match login.place {
         Place::Desktop | Place::Unknown => None,
-        Place::Wsl => Some(format!("under WSL: open the link in Windows; at an error there, {paste} helps")),
+        Place::Wsl => Some(format!(
+            "under WSL: open the link in Windows; at an error there, {}",
+            if asks { takes("its address") } else { format!("{paste} helps") }
+        )),
         Place::Ssh => {
             Some(format!("over SSH: {code}first run `ssh -L {port}:127.0.0.1:{port} <this host>` at home"))
         }
-        Place::Container => Some(format!("in a container: {code}{paste} takes the last address")),
-        Place::Headless => Some(format!("no screen here: {code}{paste} takes the last address")),
+        Place::Container => Some(format!("in a container: {code}{}", takes("the last address"))),
+        Place::Headless => Some(format!("no screen here: {code}{}", takes("the last address"))),
     }
 }
 
@@ -66,21 +91,32 @@ pub fn waiting(login: &LoginStartResult, now: u64) -> String {
     }
 }
 
-/// The rows of the status page: the login, then its device code.
-pub(super) fn rows(login: &LoginStartResult, now: u64, surface: Surface) -> Vec<(&'static str, String)> {
+/// The rows of the status page: the login, then its device code. `is_only`: there is no account but the first, which has not to
+/// be named then.
+pub(super) fn rows(
+    login: &LoginStartResult,
+    is_only: bool,
+    now: u64,
+    surface: Surface,
+) -> Vec<(&'static str, String)> {
+    let account = if is_only { named(login) } else { login.account.as_deref() };
+    let to = account.map(|name| format!(" to {name}")).unwrap_or_default();
     let left = |end| until(end, now).map_or(String::new(), |left| format!(", {left} left"));
     if let Some(step) = step(login.step) {
-        return vec![("waiting", format!("a login is on its way: {step}"))];
+        return vec![("waiting", format!("a login{to} is on its way: {step}"))];
     }
     let mut rows = Vec::new();
     let code = login.device.as_ref();
     if link_is_open(login, now) || code.is_none() {
         let end = code.map_or(login.expires_at, |_| login.link_expires_at);
         let how = match surface {
-            Surface::Shell => "; `codex-oauth login` joins it".to_owned(),
+            Surface::Shell => {
+                let (join, cancel) = (command_of(account, ""), command_of(account, " --cancel"));
+                format!("; {join} joins it, {cancel} calls it off")
+            }
             Surface::ClaudeCode => format!(": {}", login.auth_url),
         };
-        rows.push(("waiting", format!("a login waits for you{}{how}", left(end))));
+        rows.push(("waiting", format!("a login{to} waits for you{}{how}", left(end))));
     }
     let label = if rows.is_empty() { "waiting" } else { "or" };
     rows.extend(code.map(|code| (label, format!("{}{}", device(code), left(code.expires_at)))));
@@ -95,6 +131,7 @@ mod tests {
     fn login(place: Place) -> LoginStartResult {
         LoginStartResult {
             login_id: "l".to_owned(),
+            account: Some("default".to_owned()),
             auth_url: "https://a/oauth".to_owned(),
             expires_at: 900,
             browser_opened: false,
@@ -110,6 +147,7 @@ mod tests {
             device_note: None,
             place,
             step: LoginStep::Waiting,
+            last_failure: None,
         }
     }
 
@@ -121,20 +159,23 @@ mod tests {
             (Place::Container, "use the code"),
             (Place::Headless, "use the code"),
         ] {
-            let line = hint(&login(place), Surface::Shell).unwrap();
+            let line = hint(&login(place), Surface::Shell, false).unwrap();
             assert!(line.contains(does) && line.chars().count() <= 90, "{line}");
-            let without = hint(&LoginStartResult { device: None, ..login(place) }, Surface::Shell).unwrap();
+            let without = LoginStartResult { device: None, ..login(place) };
+            let without = hint(&without, Surface::Shell, false).unwrap();
             assert!(!without.contains("use the code"), "{without}");
+            let asked = hint(&login(place), Surface::Shell, true).unwrap();
+            assert!(!asked.contains("--paste"), "it is asked for already: {asked}");
         }
-        assert_eq!(hint(&login(Place::Desktop), Surface::Shell), None);
+        assert_eq!(hint(&login(Place::Desktop), Surface::Shell, false), None);
         let taken = LoginStartResult { redirect_port: None, ..login(Place::Desktop) };
-        assert!(hint(&taken, Surface::ClaudeCode).unwrap().contains("never the chat"));
+        assert!(hint(&taken, Surface::ClaudeCode, false).unwrap().contains("never the chat"));
     }
 
     #[test]
     fn the_status_names_the_ways_that_are_open_and_until_when() {
         let texts = |login: &LoginStartResult, now| {
-            rows(login, now, Surface::ClaudeCode).into_iter().map(|(_, text)| text).collect::<Vec<_>>()
+            rows(login, true, now, Surface::ClaudeCode).into_iter().map(|(_, text)| text).collect::<Vec<_>>()
         };
         let device = "open https://auth.openai.com/codex/device and enter the code FAKE-1234";
         let both = texts(&login(Place::Ssh), 0);
@@ -146,5 +187,22 @@ mod tests {
         let refused =
             LoginStartResult { device: None, device_note: Some("off".to_owned()), ..login(Place::Ssh) };
         assert_eq!(texts(&refused, 0)[1], "no device code: off");
+    }
+
+    #[test]
+    fn the_command_that_is_named_joins_the_login_whatever_account_is_chosen_there() {
+        let mut of = login(Place::Container);
+        let mut joins = |account: Option<&str>, is_only, command: &str| {
+            of.account = account.map(str::to_owned);
+            let row = rows(&of, is_only, 0, Surface::Shell).swap_remove(0).1;
+            assert!(row.contains(&format!("; `codex-oauth login{command}` joins it, ")), "{row}");
+            assert!(row.ends_with(&format!("`codex-oauth login{command} --cancel` calls it off")), "{row}");
+        };
+        joins(None, false, "");
+        joins(Some("default"), true, "");
+        joins(Some("default"), false, " --account default");
+        joins(Some("work"), true, " --account work");
+        let hint = hint(&of, Surface::Shell, false).unwrap();
+        assert!(hint.contains("`codex-oauth login --account work --paste`"), "{hint}");
     }
 }

@@ -25,8 +25,12 @@ pub fn render(
     page.extend(account.accounts.iter().map(|other| row("account", &account_text(other))));
     page.extend(account.leftovers.iter().map(|left| note("note", left)));
     page.extend(account.note.as_ref().map(|why| note("note", why)));
-    let waiting = account.pending_login.iter().flat_map(|login| login::rows(login, now, surface));
-    page.extend(waiting.map(|(label, text)| row(label, &text)));
+    let waiting = account.pending_login.iter().flat_map(|login| {
+        // Where there is only the first account, whoever names none means it.
+        let is_only = account.account_name == login::FIRST && account.accounts.is_empty();
+        login::rows(login, is_only, now, surface)
+    });
+    page.extend(waiting.map(|(label, text)| note(label, &text)));
     page.extend(account.probe.as_ref().map(|probe| note("probe", &probe_text(probe))));
     if account.status.is_signed_in() {
         page.extend(limit_lines(rate_limits, now, surface));

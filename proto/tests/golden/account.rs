@@ -18,6 +18,7 @@ use crate::{Sample, sample};
 pub(crate) fn all() -> Vec<Sample> {
     let pending = LoginStartResult {
         login_id: "1f2e3d4c5b6a".to_owned(),
+        account: Some("work".to_owned()),
         auth_url: "https://auth.openai.com/oauth/authorize?response_type=code&state=s".to_owned(),
         expires_at: 1_795_349_700,
         browser_opened: false,
@@ -33,6 +34,7 @@ pub(crate) fn all() -> Vec<Sample> {
         device_note: None,
         place: Place::Ssh,
         step: LoginStep::Waiting,
+        last_failure: Some("could not exchange the authorization code: invalid_grant".to_owned()),
     };
     let updated = LoginStartResult {
         redirect_port: None,
@@ -40,6 +42,7 @@ pub(crate) fn all() -> Vec<Sample> {
         device: None,
         device_note: Some("device login is not enabled here (the issuer answered 404)".to_owned()),
         step: LoginStep::Proving,
+        last_failure: None,
         ..pending.clone()
     };
     let own = NamedAccount {

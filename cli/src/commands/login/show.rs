@@ -17,11 +17,16 @@ pub(super) fn link_alone(output: &mut Output, login: &LoginStartResult) -> io::R
     output.line(&login.auth_url)?;
     output.say("open this link in a browser on this machine to sign in")?;
     code(output, login)?;
-    rest(output, login)
+    rest(output, login, false)
 }
 
-/// All ways that are open.
-pub(super) fn ways(output: &mut Output, login: &LoginStartResult, browser_asked: bool) -> io::Result<()> {
+/// All ways that are open. `pasting`: whether a paste is asked for below.
+pub(super) fn ways(
+    output: &mut Output,
+    login: &LoginStartResult,
+    browser_asked: bool,
+    pasting: bool,
+) -> io::Result<()> {
     if people::link_is_open(login, words::unix_now()) {
         let why = login.browser_note.as_deref().filter(|_| browser_asked);
         output.say(&match (login.browser_opened, why) {
@@ -32,7 +37,7 @@ pub(super) fn ways(output: &mut Output, login: &LoginStartResult, browser_asked:
         output.say(&format!("\n{}\n", login.auth_url))?;
     }
     code(output, login)?;
-    rest(output, login)
+    rest(output, login, pasting)
 }
 
 /// What is worth a line of its own.
@@ -40,6 +45,9 @@ pub(super) fn changes(before: &LoginStartResult, now: &LoginStartResult) -> Vec<
     let mut lines = Vec::new();
     if before.step != now.step {
         lines.extend(people::step(now.step).map(str::to_owned));
+    }
+    if before.last_failure != now.last_failure {
+        lines.extend(now.last_failure.clone());
     }
     if before.device != now.device {
         lines.extend(
@@ -73,11 +81,11 @@ fn code(output: &mut Output, login: &LoginStartResult) -> io::Result<()> {
     }
 }
 
-fn rest(output: &mut Output, login: &LoginStartResult) -> io::Result<()> {
+fn rest(output: &mut Output, login: &LoginStartResult, pasting: bool) -> io::Result<()> {
     if let Some(note) = &login.port_note {
         output.note(note)?;
     }
-    if let Some(hint) = people::hint(login, Surface::Shell) {
+    if let Some(hint) = people::hint(login, Surface::Shell, pasting) {
         output.note(&hint)?;
     }
     let left = words::until(login.expires_at, words::unix_now()).unwrap_or_else(|| "a moment".to_owned());

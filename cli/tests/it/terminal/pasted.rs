@@ -4,10 +4,12 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::sync::mpsc;
 
 use codex_oauth_proto::{ErrorCode, WireError};
+use codex_oauth_rig::{Rig, binary};
+use fake_openai::{Effect, Endpoint};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::pty::Person;
+use super::pty::{self, Person};
 use crate::login::{ada, begin, begin_with, complete, login_with};
 use crate::rig::{PATIENCE, Place, Session, script};
 
@@ -131,6 +133,117 @@ fn whatever_ends_the_command_while_it_asks_the_terminal_is_put_back_and_the_logi
 }
 
 #[test]
+fn what_can_be_no_code_is_told_to_nobody_and_a_refused_code_to_every_window_in_its_order() {
+    let rig = Rig::new();
+    let _daemon = rig.daemon();
+    let window = |args: &[&str]| {
+        let mut command = rig.home.command(&binary("codex-oauth"));
+        command.args(args);
+        Person::before(command, 80)
+    };
+    let mut person = window(&["login", "--paste"]);
+    person.sees(PROMPT);
+    let mut other = window(&["login", "--no-browser"]);
+    other.sees("Ctrl-C stops");
+    for word in ["clear", "two words", "https://chatgpt.com/"] {
+        person.types(&format!("{word}\n"));
+        let said = person.until(PROMPT);
+        assert!(said.contains("could not use what was pasted: it is neither"), "{said}");
+    }
+    assert_eq!(rig.fake.requests(Endpoint::CodeExchange).len(), 0, "the issuer was not asked");
+    rig.fake.next(Endpoint::CodeExchange, Effect::hold("gate"));
+    person.types("ac_MISTYPED_0123456789_FAKE\n");
+    for window in [&mut person, &mut other] {
+        window.sees("getting tokens\r\n");
+    }
+    rig.fake.release("gate");
+    other.sees("could not exchange the authorization code: ");
+    let said = person.until(PROMPT);
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("could not exchange the authorization code: "), "{said}");
+    assert_eq!(said.matches("could not exchange").count(), 1, "{said}");
+    assert!(lines.last().unwrap().starts_with("or paste the address"), "{said}");
+    for window in [other, person] {
+        window.signal(Signal::INT);
+        let (_, echo, screen) = window.leaves();
+        assert!(echo && !screen.contains("MISTYPED"), "{screen}");
+    }
+}
+
+#[test]
+fn ctrl_d_ends_no_pasting_and_the_next_paste_is_taken() {
+    let place = Place::new();
+    let daemon = place.daemon(vec![script(|mut session| {
+        begin(&mut session, "not_authenticated", &Value::Null, false);
+        assert_eq!(pasted(&mut session, false), "CANARY");
+        complete(&mut session, "l", &ada(), &Value::Null);
+    })]);
+    let mut person = Person::before(place.command(&["login", "--paste"]), 80);
+    person.sees(PROMPT);
+    for _ in 0..2 {
+        person.types("\x04");
+        person.sees(PROMPT);
+    }
+    person.types("CANARY\n");
+    person.sees("signed in as ada@example.com");
+    let (ran, echo, screen) = person.leaves();
+    assert_eq!((ran.code(), echo), (0, true), "{screen}");
+    daemon.done();
+}
+
+#[test]
+fn after_ctrl_z_and_fg_the_prompt_is_back_and_what_is_pasted_is_not_shown() {
+    let place = Place::new();
+    let daemon = place.daemon(vec![script(|mut session| {
+        begin(&mut session, "not_authenticated", &Value::Null, false);
+        assert_eq!(pasted(&mut session, false), "CANARY");
+        complete(&mut session, "l", &ada(), &Value::Null);
+    })]);
+    let mut person = Person::in_a_shell(&place.command(&["login", "--paste"]), 80);
+    person.sees(PROMPT);
+    for _ in 0..2 {
+        assert!(!person.has_echo());
+        person.types("\x1a");
+        person.sees(pty::SHELL_PROMPT);
+        assert!(person.has_echo(), "the shell shows what is typed");
+        person.types("fg\n");
+        person.sees("or paste the address");
+        person.sees(PROMPT);
+    }
+    assert!(!person.has_echo());
+    person.types("CANARY\n");
+    person.sees("signed in as ada@example.com");
+    person.sees(pty::SHELL_PROMPT);
+    assert!(person.has_echo());
+    person.types("exit\n");
+    let (_, _, screen) = person.leaves();
+    assert!(!screen.contains("CANARY"), "{screen}");
+    daemon.done();
+}
+
+#[test]
+fn who_was_stopped_without_being_asked_is_silent_again_afterwards_and_puts_the_terminal_back() {
+    let place = Place::new();
+    let daemon = place.daemon(vec![script(|mut session| {
+        begin(&mut session, "not_authenticated", &Value::Null, false);
+        assert_eq!(pasted(&mut session, false), "CANARY");
+        complete(&mut session, "l", &ada(), &Value::Null);
+    })]);
+    let mut person = Person::before(place.command(&["login", "--paste"]), 80);
+    person.sees(PROMPT);
+    person.signal(Signal::STOP);
+    person.shows_what_is_typed();
+    person.signal(Signal::CONT);
+    person.sees(PROMPT);
+    assert!(!person.has_echo());
+    person.types("CANARY\n");
+    let (ran, echo, screen) = person.leaves();
+    assert_eq!((ran.code(), echo), (0, true), "{screen}");
+    assert!(!screen.contains("CANARY"), "{screen}");
+    daemon.done();
+}
+
+#[test]
 fn nothing_that_a_login_says_is_wider_than_the_terminal_but_the_link() {
     for place_of_person in ["desktop", "wsl", "ssh", "container", "headless"] {
         for port in [json!(1455), Value::Null] {
@@ -150,6 +263,8 @@ fn nothing_that_a_login_says_is_wider_than_the_terminal_but_the_link() {
             })]);
             let (ran, _, screen) = Person::before(place.command(&["login"]), 80).leaves();
             assert_eq!(ran.code(), 0, "{screen}");
+            let advises = screen.contains("--paste");
+            assert!(!advises || !screen.contains(PROMPT), "what is done is not advised: {screen}");
             let wide = screen.lines().find(|line| line.chars().count() > 80 && !line.starts_with("https://"));
             assert!(wide.is_none(), "{place_of_person}: {wide:?} in\n{screen}");
             assert!(screen.lines().count() <= 24, "{screen}");

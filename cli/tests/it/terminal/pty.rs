@@ -9,9 +9,12 @@ use std::thread;
 
 use rustix::process::{Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::rig::{PATIENCE, Ran, Running};
+
+/// What the shell of [`Person::in_a_shell`] asks with; nothing else says that.
+pub(crate) const SHELL_PROMPT: &str = "at-your-service> ";
 
 /// Which streams are the terminal; the others are pipes. Standard input always is.
 #[derive(Clone, Copy)]
@@ -79,6 +82,21 @@ impl Person {
         Self { child, keyboard, terminal, pieces, unread: Vec::new(), screen: String::new(), seen: 0 }
     }
 
+    /// The command typed into a shell with job control, whose own terminal this is.
+    pub(crate) fn in_a_shell(command: &Command, columns: u16) -> Self {
+        let mut shell = Command::new("setsid");
+        // Without an editor of its own the shell leaves the terminal as programs find it.
+        shell.args(["--ctty", "--wait", "bash", "--norc", "--noprofile", "--noediting", "-i"]);
+        shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.env("PS1", SHELL_PROMPT).env("PATH", "/usr/bin:/bin");
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let line = words.map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ");
+        let mut person = Self::before(shell, columns);
+        person.sees(SHELL_PROMPT);
+        person.types(&format!("{line}\n"));
+        person
+    }
+
     /// Waits for this text, below what was seen before.
     pub(crate) fn sees(&mut self, text: &str) {
         self.until(text);
@@ -111,6 +129,13 @@ impl Person {
     /// Whether what is typed is shown.
     pub(crate) fn has_echo(&self) -> bool {
         tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ECHO)
+    }
+
+    /// As a shell leaves the terminal.
+    pub(crate) fn shows_what_is_typed(&self) {
+        let mut modes = tcgetattr(&self.terminal).unwrap();
+        modes.local_modes.insert(LocalModes::ECHO);
+        tcsetattr(&self.terminal, OptionalActions::Now, &modes).unwrap();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -169,6 +169,9 @@ impl Inner {
         }
         self.change(|pending| {
             pending.step = Step::Waiting;
+            if matches!(error, LoginError::Exchange(_)) {
+                pending.last_failure = Some(chain(error));
+            }
             if ways.link.is_none() {
                 pending.link_until = pending.link_until.min(SystemTime::now());
                 pending.redirect_port = None;
@@ -224,18 +227,22 @@ impl Inner {
             Ok(Err(error)) => Err(PasteError::Login(error.clone())),
             Err(error) => Err(error.clone()),
         };
-        if reply.send(told).is_err() {
-            tracing::debug!("whoever pasted did not wait for the end of the login");
-        }
-        match ended {
-            // A code can be mistyped, and the browser may still come by itself.
+        let ended = match ended {
+            // A code can be mistyped, and the browser may still come by itself. First the change: whoever has the answer finds it.
             Ok(Err(error)) if error.ends_one_way() => {
-                self.change(|pending| pending.step = Step::Waiting);
+                self.change(|pending| {
+                    pending.step = Step::Waiting;
+                    pending.last_failure = Some(chain(&error));
+                });
                 None
             }
             Ok(ended) => Some(ended),
             Err(_) => None,
+        };
+        if reply.send(told).is_err() {
+            tracing::debug!("whoever pasted did not wait for the end of the login");
         }
+        ended
     }
 
     /// With the code that the link led to.
@@ -254,7 +261,10 @@ impl Inner {
     async fn sign_in(&self, attempt: &Attempt, exchange: Exchange<'_>) -> Result<Who, LoginError> {
         let step = |step| self.change(|pending| pending.step = step);
         let Exchange { code, redirect_uri, verifier } = exchange;
-        step(Step::Exchanging);
+        self.change(|pending| {
+            pending.step = Step::Exchanging;
+            pending.last_failure = None;
+        });
         let tokens = tokio::select! {
             biased;
             () = attempt.cancel.cancelled() => return Err(LoginError::Cancelled),

@@ -9,6 +9,9 @@ use crate::secret::Secret;
 const MAX_BYTES: usize = 16 << 10;
 /// A code is one word; a person who pastes two lines has copied something else.
 const MAX_CODE_BYTES: usize = 2 << 10;
+/// A code cannot be guessed (RFC 6749 §10.10: at most once in 2^128), which takes so many letters of base64url. A shorter word
+/// is a command or a password for somebody else, and nothing to tell the issuer.
+const FEWEST_CODE_BYTES: usize = 22;
 
 /// The code in `text`, or why the issuer gave none.
 ///
@@ -40,7 +43,7 @@ fn query_of(text: &str) -> Option<&str> {
 
 fn is_code(text: &str) -> bool {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.len() <= MAX_CODE_BYTES && text.bytes().all(is_bare)
+    (FEWEST_CODE_BYTES..=MAX_CODE_BYTES).contains(&text.len()) && text.bytes().all(is_bare)
 }
 
 #[cfg(test)]
@@ -60,10 +63,11 @@ mod tests {
             "  \"http://127.0.0.1:1455/auth/callback?code=ac_1-2.3~4&state=the-state\"\r\n",
             "http://x/auth/callback?code=ac_1-2.3~4&state=the-state.onboarding_entrypoint=life_sciences",
             "code=ac_1-2.3~4&state=the-state",
-            "ac_1-2.3~4",
         ] {
             assert_eq!(outcome(text).unwrap().unwrap().expose(), "ac_1-2.3~4", "{text}");
         }
+        let code = "ac_1-2.3~4-and-twelve-m";
+        assert_eq!(outcome(code).unwrap().unwrap().expose(), code);
     }
 
     #[test]
@@ -76,6 +80,8 @@ mod tests {
             "",
             "\n",
             "two words",
+            "clear",
+            &long[..FEWEST_CODE_BYTES - 1],
             "https://chatgpt.com/",
             "http://x/?code=c",
             "http://x/?code=a&code=b&state=the-state",

@@ -23,6 +23,8 @@ pub struct PendingLogin {
     pub device: Device,
     /// How far it is.
     pub step: Step,
+    /// Why the last code led to no tokens, until another one is tried.
+    pub last_failure: Option<String>,
 }
 
 /// The way of the device code (WIRE §3).

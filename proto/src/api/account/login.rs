@@ -45,6 +45,9 @@ pub struct LoginStartParams {
 pub struct LoginStartResult {
     /// Names this login.
     pub login_id: String,
+    /// The account that it signs in to; absent from a daemon of an older build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// The link to open in a browser on this machine, or anywhere if its last address is then pasted.
     pub auth_url: String,
     /// Unix seconds at which the last way ends that is open now.
@@ -75,6 +78,9 @@ pub struct LoginStartResult {
     /// How far the login is.
     #[serde(default)]
     pub step: LoginStep,
+    /// Why the last code led to no tokens; absent once another one is tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
 }
 
 /// What a person enters where, in a browser anywhere (WIRE §3).

@@ -1,7 +1,7 @@
 //! One line from the terminal that nobody sees, while other things are waited for too.
 
 use std::io;
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -23,7 +23,8 @@ impl Prompt {
     /// Begins to read. A line wakes whoever waits for Ctrl-C, and so does any signal that would end the process: the
     /// terminal has to be put back before. (`SIGKILL` leaves it silent; `stty echo` helps.)
     pub(in crate::commands::login) fn new(interrupt: &Interrupt) -> Result<Self, WireError> {
-        let lines = interrupt.watch_every_end().and_then(|()| read(interrupt));
+        let watched = interrupt.watch_every_end().and_then(|()| interrupt.watch_stops());
+        let lines = watched.and_then(|()| read(interrupt));
         let lines = lines.map_err(|error| unreadable(&error))?;
         Ok(Self { lines, is_open: false, silence: None })
     }
@@ -35,6 +36,31 @@ impl Prompt {
         }
         self.is_open = true;
         Ok(())
+    }
+
+    /// Stops until the shell lets the command go on. Meanwhile the terminal is the shell's, and shows what is typed.
+    pub(in crate::commands::login) fn stop(&mut self, interrupt: &Interrupt) -> Result<(), WireError> {
+        self.silence = None;
+        interrupt.stop().map_err(|error| unreadable(&error))
+    }
+
+    /// Whether the command was stopped, by Ctrl-Z or without having been asked, and goes on: the terminal is silent again,
+    /// and an open prompt has to be written anew.
+    pub(in crate::commands::login) fn went_on(&mut self, interrupt: &Interrupt) -> Result<bool, WireError> {
+        if !interrupt.went_on() {
+            return Ok(false);
+        }
+        let silent = match &self.silence {
+            Some(silence) => silence.again(),
+            None => Silence::begin().map(|silence| self.silence = Some(silence)),
+        };
+        silent.map_err(|error| unreadable(&error))?;
+        Ok(self.is_open)
+    }
+
+    /// Whether a line is asked for.
+    pub(in crate::commands::login) const fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Nothing is asked for any more. Whether something was.
@@ -54,13 +80,24 @@ fn read(interrupt: &Interrupt) -> io::Result<Receiver<String>> {
     let mut waker = interrupt.waker()?;
     let (send, lines) = mpsc::channel();
     thread::Builder::new().name("paste".to_owned()).spawn(move || {
-        for line in io::stdin().lines().map_while(Result::ok) {
+        while let Some(line) = next_line() {
             if send.send(line).is_err() || waker.write_all(b".").is_err() {
                 return;
             }
         }
     })?;
     Ok(lines)
+}
+
+/// Without its end. Ctrl-D before a line is no end of a terminal, only of one read: as an empty line it is asked for again.
+fn next_line() -> Option<String> {
+    let mut line = Vec::new();
+    match io::stdin().lock().read_until(b'\n', &mut line) {
+        Ok(0) => tcgetattr(io::stdin()).is_ok().then(String::new),
+        // What is no text is no code either, and refused as such.
+        Ok(_) => Some(String::from_utf8_lossy(line.trim_ascii_end()).into_owned()),
+        Err(_) => None,
+    }
 }
 
 fn unreadable(error: &io::Error) -> WireError {
@@ -76,11 +113,17 @@ struct Silence {
 
 impl Silence {
     fn begin() -> io::Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut silent = before.clone();
+        let silence = Self { before: tcgetattr(io::stdin())? };
+        silence.again()?;
+        Ok(silence)
+    }
+
+    /// Also when a shell has put its own modes in place since.
+    fn again(&self) -> io::Result<()> {
+        let mut silent = self.before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
         tcsetattr(io::stdin(), OptionalActions::Now, &silent)?;
-        Ok(Self { before })
+        Ok(())
     }
 }
 

@@ -21,6 +21,18 @@ impl Prompt {
         match *self {}
     }
 
+    pub(in crate::commands::login) fn stop(&mut self, _interrupt: &Interrupt) -> Result<(), WireError> {
+        match *self {}
+    }
+
+    pub(in crate::commands::login) fn went_on(&mut self, _interrupt: &Interrupt) -> Result<bool, WireError> {
+        match *self {}
+    }
+
+    pub(in crate::commands::login) fn is_open(&self) -> bool {
+        match *self {}
+    }
+
     pub(in crate::commands::login) fn close(&mut self) -> bool {
         match *self {}
     }

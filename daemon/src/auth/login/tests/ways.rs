@@ -186,15 +186,16 @@ async fn a_pasted_address_or_code_signs_in() {
         let rig = issuer_with(quick(), vec![(403, PENDING)]).await;
         let pending = rig.start().await.unwrap();
         let state = field(&pending.authorize_url, "state");
-        let address = format!("http://127.0.0.1:1455/auth/callback?code=ac_PASTED&state={state}\n");
-        let text = Secret::new(if whole { address } else { "ac_PASTED".to_owned() });
+        let address =
+            format!("http://127.0.0.1:1455/auth/callback?code=ac_PASTED_0123456789_FAKE&state={state}\n");
+        let text = Secret::new(if whole { address } else { "ac_PASTED_0123456789_FAKE".to_owned() });
         rig.tokens.login_paste(&pending.login_id, text).await.unwrap();
         assert!(matches!(rig.end().await, LoginState::Succeeded { .. }));
         let exchange = exchanges(&rig).pop().unwrap();
         let sent = |name: &str| form::decode(&exchange.body).find(|(found, _)| found == name).unwrap().1;
-        assert_eq!(sent("code"), "ac_PASTED");
+        assert_eq!(sent("code"), "ac_PASTED_0123456789_FAKE");
         assert_eq!(sent("redirect_uri"), field(&pending.authorize_url, "redirect_uri"));
-        let late = rig.tokens.login_paste(&pending.login_id, Secret::new("ac_PASTED")).await;
+        let late = rig.tokens.login_paste(&pending.login_id, Secret::new("ac_PASTED_0123456789_FAKE")).await;
         assert!(matches!(late, Err(PasteError::NotPending)));
     }
 }
@@ -212,10 +213,10 @@ async fn a_wrong_paste_changes_nothing_and_the_next_one_signs_in() {
     assert!(matches!(paste("what I had for lunch").await, Err(PasteError::Unreadable)));
     assert!(matches!(paste("http://x/?code=c&state=of-another").await, Err(PasteError::OtherLogin)));
     assert!(rig.issuer.seen().is_empty(), "nothing of that is sent anywhere");
-    let refused = paste("ac_mistyped").await.unwrap_err();
+    let refused = paste("ac_mistyped_0123456789_FAKE").await.unwrap_err();
     assert!(matches!(refused, PasteError::Login(LoginError::Exchange(_))), "{refused:?}");
     assert_eq!(rig.tokens.login_start(prover(|| Proof::Proven)).await.unwrap().login_id, pending.login_id);
-    paste("ac_right").await.unwrap();
+    paste("ac_right_0123456789_FAKE").await.unwrap();
 }
 
 #[tokio::test]
@@ -235,6 +236,6 @@ async fn with_every_port_taken_the_link_can_still_be_pasted() {
         field(&pending.authorize_url, "redirect_uri"),
         format!("http://127.0.0.1:{port}/auth/callback")
     );
-    rig.tokens.login_paste(&pending.login_id, Secret::new("ac_PASTED")).await.unwrap();
+    rig.tokens.login_paste(&pending.login_id, Secret::new("ac_PASTED_0123456789_FAKE")).await.unwrap();
     assert!(matches!(rig.end().await, LoginState::Succeeded { .. }));
 }
