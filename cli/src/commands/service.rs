@@ -47,14 +47,15 @@ pub(crate) fn remove(context: &mut Context) -> Result<bool, Failure> {
         }
         Err(_) => Vec::new(),
     };
-    if files.is_empty() {
+    if files.is_empty() && manager.enabled(&context.env).is_none() {
         return Ok(false);
     }
-    if let Err(why) = manager.stop(&context.env, &files[0]) {
+    if let Err(why) = manager.stop(&context.env) {
         context.output.note(&format!("could not end the service, so it may run until you log out: {why}"))?;
     }
-    for file in &files {
-        #[expect(clippy::disallowed_methods, reason = "a file of `service install`, by its name")]
+    // A manager that runs has removed the link itself.
+    for file in files.iter().chain(&manager.enabled(&context.env)) {
+        #[expect(clippy::disallowed_methods, reason = "a file of the service, by its name")]
         fs::remove_file(file).map_err(|error| unwritten("remove", file, &error))?;
         context.output.line(&format!("removed    {}", file.display()))?;
     }
@@ -256,8 +257,17 @@ impl Manager {
         }
     }
 
-    /// Ends it for good; `file` is one of its files, which are still there.
-    fn stop(self, env: &Env, _file: &Path) -> Said<()> {
+    /// The link that lets it listen at every log-in, also for units that a package brought along.
+    fn enabled(self, env: &Env) -> Option<PathBuf> {
+        let link = match self {
+            Self::Systemd => systemd::folder(env).ok()?.join(systemd::LINK),
+            Self::Launchd | Self::TaskScheduler => return None,
+        };
+        link.is_symlink().then_some(link)
+    }
+
+    /// Ends it for good; its files are still there.
+    fn stop(self, env: &Env) -> Said<()> {
         match self {
             Self::Systemd => systemd::stop(env),
             Self::Launchd => launchd::stop(env),

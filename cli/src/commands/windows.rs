@@ -26,6 +26,10 @@ pub(super) const PROGRAMS: [&str; 3] = ["codex-oauth.exe", "codex-oauthd.exe", "
 /// Where the programs lie in a version's plugin.
 const PLUGIN_PROGRAMS: &str = r"share\plugin\bin";
 
+/// From a program up to the prefix: out of the version's folder, and out of its plugin.
+const VERSION_DEPTH: usize = 2;
+const PLUGIN_DEPTH: usize = 5;
+
 /// Without it the files are a package manager's, or nobody's.
 const MARKER: &str = "installed";
 
@@ -41,21 +45,11 @@ impl Installation {
         Self { prefix }
     }
 
-    /// The one that the running program belongs to.
-    pub(super) fn of_this_program() -> Result<Self, Failure> {
-        let unknown = |error: io::Error| {
-            let message = format!("could not uninstall: where this program lies is unknown: {error}");
-            WireError::caller(ErrorCode::Configuration, message)
-        };
-        let program = this_program().map_err(unknown)?;
-        let found = program.parent().and_then(Path::parent).map(|prefix| Self::at(prefix.to_owned()));
-        found.filter(Self::exists).ok_or_else(|| {
-            let message = format!(
-                "could not uninstall: `{}` was not put in place by install.ps1; remove it the way it came",
-                program.display()
-            );
-            WireError::caller(ErrorCode::Configuration, message).into()
-        })
+    /// The one that this program belongs to, also as the copy in its plugin.
+    pub(super) fn of(program: &Path) -> Option<Self> {
+        let above =
+            [VERSION_DEPTH, PLUGIN_DEPTH].into_iter().filter_map(|depth| program.ancestors().nth(depth));
+        above.map(|prefix| Self::at(prefix.to_owned())).find(Self::exists)
     }
 
     /// Whether there is one.

@@ -4,7 +4,7 @@
 use std::fs::Permissions;
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -31,6 +31,8 @@ struct Account {
     dir: tempfile::TempDir,
     user: User,
     fake: FakeOpenAi,
+    /// The command line that this person has.
+    program: PathBuf,
 }
 
 impl Account {
@@ -38,7 +40,8 @@ impl Account {
         let open = Permissions::from_mode(0o755);
         let dir = tempfile::Builder::new().prefix("cxa").permissions(open).tempdir_in("/tmp").unwrap();
         let fake = FakeOpenAi::start(Config::default()).unwrap();
-        let account = Self { dir, user: User::make(), fake };
+        let program = dir.path().join("home/.local/bin/codex-oauth");
+        let account = Self { dir, user: User::make(), fake, program };
         for folder in ["home/.config/codex-oauth", "tools"] {
             std::fs::create_dir_all(account.path(folder)).unwrap();
         }
@@ -74,6 +77,11 @@ impl Account {
         );
         let mut file = std::fs::File::create(self.path("home/.config/codex-oauth/config.toml")).unwrap();
         file.write_all(text.as_bytes()).unwrap();
+        self.give_home();
+    }
+
+    /// All that is in the home becomes this person's.
+    fn give_home(&self) {
         let owner = format!("{0}:{0}", self.user.uid());
         let given = Command::new("chown").args(["-R", &owner]).arg(self.path("home")).status();
         assert!(given.unwrap().success());
@@ -98,9 +106,19 @@ impl Account {
         command
     }
 
+    /// The programs as somebody else's means bring them, in these folders below the place: the command line is in the first.
+    fn unpack(&mut self, place: &str, folders: [&str; 2]) {
+        let [command, others] = folders.map(|folder| self.path(place).join(folder));
+        for (folder, name) in [(&command, PROGRAMS[0]), (&others, PROGRAMS[1]), (&others, PROGRAMS[2])] {
+            std::fs::create_dir_all(folder).unwrap();
+            copy(&self.path("old/bin").join(name), folder);
+        }
+        self.program = command.join(PROGRAMS[0]);
+    }
+
     /// The installed command line, of the build that is installed at that time.
     fn codex_oauth(&self, build: Option<&str>, args: &[&str]) -> Command {
-        let mut command = self.command(&self.path("home/.local/bin/codex-oauth"));
+        let mut command = self.command(&self.program);
         command.args(args).envs(build.map(|build| ("CODEX_OAUTH_TEST_BUILD", build)));
         command
     }
@@ -240,4 +258,81 @@ fn an_upgrade_during_a_stream_loses_nothing_and_a_purge_leaves_nothing_on_a_clea
     assert_eq!(files(&account.path("home")), Vec::<PathBuf>::new(), "{}", removed.stdout);
     assert_eq!(account.in_tmp(), Vec::<PathBuf>::new());
     eventually("every process has ended", || account.processes().is_empty());
+}
+
+/// What another program keeps in the credential file.
+const SHARED: &str = r#"{"other":{"key":1}}"#;
+
+/// Signs in beside another program, to two accounts, and purges: the logins are revoked, and of this person's files only
+/// that program's stays, with the programs. Gives what was said.
+fn sign_in_and_purge(account: &Account, programs: &Path) -> String {
+    let shared = account.path("home/.claude/auth.json");
+    std::fs::create_dir_all(shared.parent().unwrap()).unwrap();
+    std::fs::File::create(&shared).unwrap().write_all(SHARED.as_bytes()).unwrap();
+    account.give_home();
+    account.sign_in(&[]);
+    account.sign_in(&["--account", "work"]);
+    assert_eq!(account.ask(None, &["ask", "a question"]).code(), 0);
+    let before = files(programs);
+    let removed = account.ask(None, &["uninstall", "--purge", "--yes"]);
+    assert_eq!((removed.code(), removed.stderr.as_str()), (0, ""), "{}", removed.stdout);
+    assert!(removed.stdout.contains("daemon     stopped\n"), "{}", removed.stdout);
+    assert_eq!(account.fake.requests(Endpoint::Revoke).len(), 2, "every login is revoked");
+    assert_eq!(files(programs), before);
+    let left: Vec<_> =
+        files(&account.path("home")).into_iter().filter(|file| !file.starts_with(programs)).collect();
+    assert_eq!(left, std::slice::from_ref(&shared), "{}", removed.stdout);
+    let kept: Value = serde_json::from_slice(&std::fs::read(shared).unwrap()).unwrap();
+    assert_eq!(kept, serde_json::from_str::<Value>(SHARED).unwrap());
+    assert_eq!(account.in_tmp(), Vec::<PathBuf>::new());
+    eventually("every process has ended", || account.processes().is_empty());
+    removed.stdout
+}
+
+#[test]
+fn a_purge_from_the_plugin_archive_leaves_the_plugin_and_says_how_it_goes() {
+    let mut account = Account::new();
+    let plugin = account.path("home/.claude/plugins/cache/codex-oauth/codex-oauth/0.1.0");
+    std::fs::create_dir_all(&plugin).unwrap();
+    copy(&repository().join("plugin/."), &plugin);
+    let native = format!("bin/native/Linux-{}", std::env::consts::ARCH);
+    account.unpack("home/.claude/plugins/cache/codex-oauth/codex-oauth/0.1.0", [&native, &native]);
+    let said = sign_in_and_purge(&account, &plugin);
+    let left = format!(
+        "left       {} (the plugin, which starts a daemon when it is asked)\nnext       claude plugin uninstall codex-oauth\n",
+        plugin.display()
+    );
+    assert!(said.ends_with(&left) && !said.contains("plugin     "), "{said}");
+}
+
+#[test]
+fn a_purge_from_a_package_ends_its_service_unregisters_its_plugin_and_leaves_the_programs_to_it() {
+    let mut account = Account::new();
+    account.unpack("usr", ["bin", "libexec/codex-oauth"]);
+    let share = account.path("usr/share/codex-oauth");
+    std::fs::create_dir_all(&share).unwrap();
+    for part in ["plugin", ".claude-plugin"] {
+        copy(&repository().join(part), &share);
+    }
+    std::fs::File::create(share.join("remove-with"))
+        .unwrap()
+        .write_all(b"sudo apt remove codex-oauth\n")
+        .unwrap();
+    let list = format!("#!/bin/sh\necho '[{{\"name\":\"codex-oauth\",\"path\":\"{}\"}}]'\n", share.display());
+    write_program(&account.path("tools/claude"), &list);
+    // What `systemctl --user enable` has left, and what disables it.
+    let link = account.path("home/.config/systemd/user/sockets.target.wants/codex-oauthd.socket");
+    std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+    symlink("/usr/lib/systemd/user/codex-oauthd.socket", &link).unwrap();
+    let systemctl = format!("#!/bin/sh\ncase $* in *disable*) rm '{}' ;; esac\n", link.display());
+    write_program(&account.path("tools/systemctl"), &systemctl);
+    let said = sign_in_and_purge(&account, &account.path("usr"));
+    for part in ["service    ended\n", "plugin     unregistered from Claude Code\n"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let left = format!(
+        "left       {} (of a package)\nnext       sudo apt remove codex-oauth\n",
+        account.program.display()
+    );
+    assert!(said.ends_with(&left), "{said}");
 }

@@ -357,10 +357,33 @@ fn nothing_is_removed_without_a_yes() {
 }
 
 #[test]
-fn what_install_sh_did_not_put_there_is_not_uninstalled() {
-    let ran = Machine::new().uninstalled_codex_oauth(&["uninstall", "--yes"]);
-    assert_eq!(ran.code(), 1);
-    assert!(ran.stderr.contains("was not put in place by install.sh"), "{}", ran.stderr);
+fn what_nobody_installed_is_left_and_named_and_all_else_of_ours_ends() {
+    let machine = Machine::new();
+    assert_eq!(machine.uninstalled_codex_oauth(&["daemon", "start"]).code(), 0);
+    let ran = machine.uninstalled_codex_oauth(&["uninstall", "--yes"]);
+    assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.starts_with("daemon     stopped\n"), "{}", ran.stdout);
+    for name in PROGRAMS {
+        let left = format!("left       {} (put there by hand; delete it)\n", built(name).display());
+        assert!(ran.stdout.contains(&left), "{}", ran.stdout);
+    }
+    assert_eq!(machine.uninstalled_codex_oauth(&["daemon", "status"]).code(), 6);
+}
+
+#[test]
+fn a_release_that_was_only_unpacked_is_named_as_one_folder() {
+    let machine = Machine::new();
+    for name in PROGRAMS {
+        let bin = machine.path("release/bin");
+        #[expect(clippy::disallowed_methods, reason = "a link of this test")]
+        std::fs::remove_file(bin.join(name)).unwrap();
+        copy(&built(name), &bin);
+    }
+    let ran = machine.run(machine.path("release/bin/codex-oauth"), &["uninstall", "--purge", "--yes"]);
+    let left = format!("left       {} (unpacked by hand; delete it)\n", machine.path("release").display());
+    assert_eq!((ran.code(), ran.stderr.as_str()), (0, ""));
+    assert!(ran.stdout.ends_with(&left), "{}", ran.stdout);
+    assert_eq!(machine.files_at_home(), Vec::<PathBuf>::new());
 }
 
 /// Runs an installed `uninstall --yes` against a scripted daemon with one connection. Unless it went well, nothing may be

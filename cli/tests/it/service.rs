@@ -1,7 +1,7 @@
 //! `service install`, `uninstall` and `status`, with stand-ins for the managers that write down what they are asked: no
 //! container has a user's own systemd.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -129,6 +129,24 @@ fn a_service_goes_as_it_came_and_a_file_of_the_persons_stays() {
         [&config, &machine.path("home/started")],
         "the person's, and the stand-in's"
     );
+}
+
+#[test]
+fn a_unit_of_a_package_that_the_person_enabled_is_disabled_with_and_without_systemd() {
+    for body in ["rm \"$HOME/.config/systemd/user/sockets.target.wants/codex-oauthd.socket\"", "exit 1"] {
+        let machine = machine("systemctl", body);
+        let link = units(&machine).join("sockets.target.wants/codex-oauthd.socket");
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink("/usr/lib/systemd/user/codex-oauthd.socket", &link).unwrap();
+        let ran = service(&machine, "", &["uninstall"]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr);
+        assert_eq!(
+            machine.asked_of_tools()[0],
+            "systemctl --user disable --now codex-oauthd.socket codex-oauthd.service"
+        );
+        assert!(!link.is_symlink(), "{body}: {}", ran.stdout);
+        assert_eq!(service(&machine, "", &["uninstall"]).stdout, "service    none was installed\n");
+    }
 }
 
 #[test]

@@ -21,6 +21,9 @@ pub(super) const NAMES: &[&str] =
 /// The folder of the service's drop-ins. A person's own may lie beside ours.
 pub(super) const DROP_INS: &str = "codex-oauthd.service.d";
 
+/// Below the same folder: what `systemctl --user enable` makes, whoever brought the units.
+pub(super) const LINK: &str = "sockets.target.wants/codex-oauthd.socket";
+
 const UNITS: [&str; 2] = ["codex-oauthd.socket", "codex-oauthd.service"];
 
 /// A stop waits for running answers (30 s) and for a renewal of the login (30 s).

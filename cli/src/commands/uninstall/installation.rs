@@ -4,7 +4,6 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use codex_oauth_proto::env::APP;
-use codex_oauth_proto::{ErrorCode, WireError};
 
 use super::not_removed;
 use crate::failure::Failure;
@@ -26,23 +25,8 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    /// The installation that the running program belongs to.
-    pub(super) fn of_this_program() -> Result<Self, Failure> {
-        let unknown = |error: io::Error| {
-            let message = format!("could not uninstall: where this program lies is unknown: {error}");
-            WireError::caller(ErrorCode::Configuration, message)
-        };
-        let command = std::env::current_exe().and_then(|exe| exe.canonicalize()).map_err(unknown)?;
-        Self::of(&command).ok_or_else(|| {
-            let message = format!(
-                "could not uninstall: `{}` was not put in place by install.sh; remove it the way it came",
-                command.display()
-            );
-            WireError::caller(ErrorCode::Configuration, message).into()
-        })
-    }
-
-    fn of(command: &Path) -> Option<Self> {
+    /// The installation that this program belongs to.
+    pub(super) fn of(command: &Path) -> Option<Self> {
         let bin = command.parent().filter(|dir| dir.file_name().is_some_and(|name| name == "bin"))?;
         let found = Self { prefix: bin.parent()?.to_owned(), command: command.to_owned() };
         found.libexec().join(MARKER).is_file().then_some(found)

@@ -56,18 +56,34 @@ impl Leftovers {
     }
 
     /// What the daemon keeps beside the credential file to heal it with, `.auth.json.copy`: it is the login once more.
-    fn copies(&self) -> Vec<Left> {
-        let Some(name) = self.auth_file.file_name() else { return Vec::new() };
-        let beginning = format!(".{}.", name.to_string_lossy());
+    fn copies(&self) -> impl Iterator<Item = Left> {
+        let is_copy = |name: &str, file: &str| {
+            name.starts_with(&format!(".{file}."))
+                && Path::new(name).extension().is_some_and(|kind| kind == "copy")
+        };
+        self.beside(is_copy).into_iter().map(|path| (path, "its copy"))
+    }
+
+    /// Credential files that could not be read when somebody signed in: whose they are only a person can tell.
+    fn put_aside(&self) -> impl Iterator<Item = Left> {
+        let is_aside = |name: &str, file: &str| name.starts_with(&format!("{file}.unreadable-"));
+        let what =
+            "a login that could not be read, and was put aside; delete it unless you need something of it";
+        self.beside(is_aside).into_iter().map(move |path| (path, what))
+    }
+
+    /// Files beside the credential file whose names are so, beside its own.
+    fn beside(&self, is_so: impl Fn(&str, &str) -> bool) -> Vec<PathBuf> {
+        let Some(file) = self.auth_file.file_name().map(|name| name.to_string_lossy()) else {
+            return Vec::new();
+        };
         let beside = self.auth_file.parent().and_then(|folder| folder.read_dir().ok());
         let paths = beside.into_iter().flatten().flatten().map(|entry| entry.path());
-        let is_copy = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with(&beginning) && name.ends_with(".copy")
-        };
-        let mut copies: Vec<PathBuf> = paths.filter(is_copy).collect();
-        copies.sort();
-        copies.into_iter().map(|path| (path, "its copy")).collect()
+        let named =
+            |path: &PathBuf| path.file_name().is_some_and(|name| is_so(&name.to_string_lossy(), &file));
+        let mut found: Vec<PathBuf> = paths.filter(named).collect();
+        found.sort();
+        found
     }
 
     /// Removes all but what other programs keep in the credential file, which has lost our record by the logout. Gives what
@@ -131,7 +147,8 @@ impl Leftovers {
     /// What stays even in a purge.
     fn not_ours_to_remove(&self) -> impl Iterator<Item = Left> {
         let cache = self.plugin_cache.clone().filter(|folder| folder.is_dir());
-        programs_that_ran().into_iter().chain(cache.map(|folder| (folder, "kept by Claude Code")))
+        let others = programs_that_ran().into_iter().chain(self.put_aside());
+        others.chain(cache.map(|folder| (folder, "kept by Claude Code")))
     }
 
     /// Removes a folder with all that is in it, if by its name it is ours: the environment may name any folder.
@@ -208,10 +225,8 @@ mod tests {
         let found = leftovers(&home, &state);
         assert_eq!(found.present().len(), 3);
         let (gone, left) = found.remove().unwrap();
-        assert_eq!(
-            gone,
-            [state, home.join(".config/codex-oauth"), home.join(format!("{APP}-{}", UserId::default()))]
-        );
+        let config = if cfg!(windows) { home.join("AppData").join("Roaming") } else { home.join(".config") };
+        assert_eq!(gone, [state, config.join(APP), home.join(format!("{APP}-{}", UserId::default()))]);
         assert_eq!((left, found.present()), (vec![], vec![]));
     }
 
@@ -235,6 +250,20 @@ mod tests {
             (".auth.json.work.copy", "its copy"),
         ];
         assert_eq!(named, expected.map(|(name, what)| (folder.join(name), what)));
+    }
+
+    #[test]
+    fn a_login_that_was_put_aside_is_named_also_by_a_purge() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let found = leftovers(&home, &home.join("codex-oauth"));
+        let aside = found.auth_file.with_file_name("auth.json.unreadable-1795434846");
+        std::fs::create_dir_all(aside.parent().unwrap()).unwrap();
+        std::fs::File::create(&aside).unwrap();
+        let names_it = |left: &[Left]| left.iter().any(|(path, _)| *path == aside);
+        assert!(names_it(&found.present()));
+        let (_, left) = found.remove().unwrap();
+        assert!(names_it(&left) && aside.exists(), "only a person can tell whose it is: {left:?}");
     }
 
     #[test]
