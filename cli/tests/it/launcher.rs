@@ -1,14 +1,16 @@
 //! The plugin's launcher, copied as Claude Code copies a plugin, with no PATH to find anything on.
 
+use std::fs::Permissions;
 use std::io::Write as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use codex_oauth_proto::tools::TOOLS_JSON;
 use serde_json::{Value, json};
 
-use crate::machine::{copy, repository};
+use crate::machine::{PROGRAMS, copy, repository, write_program};
 use crate::rig::{Ran, Running};
 
 /// Shells that are /bin/sh somewhere. The first one has to be there; of the others those that are.
@@ -20,6 +22,9 @@ const SHELLS: &[&[&str]] = &[
     &["/usr/bin/busybox", "sh"],
     &["/bin/zsh", "--emulate", "sh"],
 ];
+
+/// Somebody who owns nothing.
+const NOBODY: u32 = 65534;
 
 const MODERN: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","progressToken":7}"#;
 
@@ -152,8 +157,7 @@ fn the_text_names_the_installer_that_lies_beside_the_plugin() {
 #[test]
 fn the_program_is_looked_for_in_four_places_in_order() {
     let plugin = Plugin::new();
-    let platform = Command::new("uname").arg("-sm").output().unwrap().stdout;
-    let platform = String::from_utf8(platform).unwrap().trim().replace(' ', "-");
+    let platform = platform();
     let places = [
         plugin.path("data/bin/codex-oauth-mcp"),
         plugin.path("home/.local/libexec/codex-oauth/codex-oauth-mcp"),
@@ -208,11 +212,73 @@ fn the_command_is_found_like_the_server() {
 #[test]
 fn what_cannot_be_executed_is_no_program() {
     let plugin = Plugin::new();
-    let folder = plugin.path("data/bin");
-    std::fs::create_dir_all(folder.join("codex-oauth-mcp")).unwrap();
-    std::fs::create_dir_all(plugin.path("plugin/bin/native")).unwrap();
-    std::fs::File::create(plugin.path("plugin/bin/native/codex-oauth-mcp")).unwrap();
+    std::fs::create_dir_all(plugin.path("data/bin/codex-oauth-mcp")).unwrap();
+    let installed = plugin.path("home/.local/libexec/codex-oauth");
+    std::fs::create_dir_all(&installed).unwrap();
+    std::fs::File::create(installed.join("codex-oauth-mcp")).unwrap();
     assert_eq!(plugin.ask(&["/bin/sh"], r#"{"id":1,"method":"ping"}"#).len(), 1);
+}
+
+#[test]
+fn a_plugin_that_was_unpacked_without_file_modes_gets_them_back_and_runs() {
+    for folder in ["plugin/bin/native".to_owned(), format!("plugin/bin/native/{}", platform())] {
+        for launcher in ["codex-oauth-mcp", "codex-oauth"] {
+            let plugin = Plugin::new();
+            for shell in shells() {
+                plugin.bring_without_modes(&folder);
+                let ran: Ran = plugin.launch(launcher, shell).output().unwrap().into();
+                assert_eq!(ran.stdout, format!("{launcher}\n"), "{shell:?}: {}", ran.stderr);
+            }
+            let programs = PROGRAMS.map(|name| plugin.path(&folder).join(name));
+            for path in [plugin.path("plugin/bin/codex-oauth-mcp"), plugin.path("plugin/bin/codex-oauth")]
+                .iter()
+                .chain(&programs)
+            {
+                let mode = path.metadata().unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o755, "{}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_launcher_without_its_mode_gets_it_back_also_where_the_program_is_installed() {
+    let plugin = Plugin::new();
+    let installed = plugin.path("home/.local/libexec/codex-oauth");
+    std::fs::create_dir_all(&installed).unwrap();
+    symlink("/bin/true", installed.join("codex-oauth-mcp")).unwrap();
+    plugin.bring_without_modes("plugin/bin/native");
+    assert!(plugin.command(&["/bin/sh"]).status().unwrap().success());
+    let mode = plugin.path("plugin/bin/codex-oauth-mcp").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o755);
+}
+
+#[test]
+fn a_plugin_of_another_user_without_file_modes_says_what_gives_them_back() {
+    let plugin = Plugin::new();
+    plugin.bring_without_modes("plugin/bin/native");
+    std::fs::set_permissions(plugin.dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let as_nobody = |launcher: &str, line: &str| {
+        let mut child =
+            plugin.launch(launcher, &["/bin/sh"]).uid(NOBODY).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+        let ran: Ran = Running::from(child).finish();
+        ran
+    };
+    let bin = plugin.path("plugin/bin");
+    let answer = as_nobody("codex-oauth-mcp", r#"{"id":1,"method":"tools/call"}"#).stdout;
+    let next = format!(
+        r"lack the permission to be executed\nnext: run `chmod -R a+rx {}` in a terminal",
+        bin.display()
+    );
+    assert!(answer.contains(&next), "{answer}");
+    let said = as_nobody("codex-oauth", "");
+    assert_eq!(said.code(), 126);
+    let next = format!(
+        "\nnext: run `chmod -R a+rx bin` in the plugin's folder, {}\n",
+        plugin.path("plugin").display()
+    );
+    assert!(said.stderr.ends_with(&next), "{}", said.stderr);
 }
 
 /// A copy of the plugin, alone in a folder that has a space in its name.
@@ -236,10 +302,14 @@ impl Plugin {
     }
 
     fn command(&self, shell: &[&str]) -> Command {
+        self.launch("codex-oauth-mcp", shell)
+    }
+
+    fn launch(&self, launcher: &str, shell: &[&str]) -> Command {
         let mut command = Command::new(shell[0]);
         command
             .args(&shell[1..])
-            .arg(self.path("plugin/bin/codex-oauth-mcp"))
+            .arg(self.path("plugin/bin").join(launcher))
             .env_clear()
             .env("PATH", "/nonexistent")
             .env("HOME", self.path("home"))
@@ -248,6 +318,20 @@ impl Plugin {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// Puts programs into this folder that say their names, and takes the right to be executed from all that the plugin has.
+    fn bring_without_modes(&self, folder: &str) {
+        let folder = self.path(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let programs = PROGRAMS.map(|name| folder.join(name));
+        for program in &programs {
+            write_program(program, "#!/bin/sh\necho \"${0##*/}\"\n");
+        }
+        let launchers = ["codex-oauth", "codex-oauth-mcp"].map(|name| self.path("plugin/bin").join(name));
+        for file in programs.iter().chain(&launchers) {
+            std::fs::set_permissions(file, Permissions::from_mode(0o644)).unwrap();
+        }
     }
 
     /// Feeds it these lines, without a newline after the last one, and gives its answers.
@@ -261,6 +345,12 @@ impl Plugin {
             .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
             .collect()
     }
+}
+
+/// What the launchers call this machine.
+fn platform() -> String {
+    let said = Command::new("uname").arg("-sm").output().unwrap().stdout;
+    String::from_utf8(said).unwrap().trim().replace(' ', "-")
 }
 
 fn shells() -> Vec<&'static [&'static str]> {
