@@ -52,6 +52,7 @@ fn is_container(exists: impl Fn(&str) -> bool, groups: &str) -> bool {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     #[test]
     fn the_environment_tells_where_the_person_sits() {
         for (names, in_container, place) in [

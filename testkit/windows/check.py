@@ -224,6 +224,18 @@ def a_hand_over_leaves_a_stream_whole_and_the_new_daemon_answers_at_once(home, s
     print(f"     the new daemon's first answer came after {took:.1f} s, its start included", flush=True)
 
 
+def a_daemon_keeps_no_pipe_of_whoever_started_it(home):
+    shim = home.start("codex-oauth-mcp")
+    initialize(shim)
+    daemon = home.status()
+    assert daemon["running"] and daemon["sessions"] == 2, daemon
+    end(shim)
+    # An inherited handle would keep the pipe open for as long as the daemon lives.
+    assert within(shim.stdout.read) == "", "something was said after the last answer"
+    assert home.status()["pid"] == daemon["pid"], "the daemon lives on"
+    assert home.run("daemon", "stop")[0] == 0
+
+
 def a_drain_ends_the_daemon_and_the_next_question_starts_one(home, shim):
     before = home.status()["pid"]
     code, out, err = home.run("daemon", "stop")
@@ -272,6 +284,7 @@ STEPS = [
     (a_second_daemon_finds_the_first, False),
     (a_hand_over_leaves_a_stream_whole_and_the_new_daemon_answers_at_once, True),
     (a_drain_ends_the_daemon_and_the_next_question_starts_one, True),
+    (a_daemon_keeps_no_pipe_of_whoever_started_it, False),
 ]
 if __name__ == "__main__":
     main()

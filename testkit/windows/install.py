@@ -159,13 +159,34 @@ def uninstall_leaves_what_it_says(house):
     end(shim)
 
 
+def uninstall_from_the_plugin_archive_leaves_the_plugin(house):
+    """As ./dist packs it: the programs lie beside the launchers."""
+    plugin = house.path / "fetched plugin"
+    shutil.copytree(house.release.parent / "plugin", plugin)
+    for program in house.release.glob("*.exe"):
+        shutil.copy(program, plugin / "bin")
+    house.programs = plugin / "bin"
+    # Its daemon: one that the login started would hold that one's output open under Wine.
+    shim = house.start("codex-oauth-mcp")
+    initialize(shim)
+    sign_in(house)
+    end(shim)
+    code, out, err = house.run("uninstall", "--purge", "--yes")
+    assert code == 0 and not err, (out, err)
+    assert "login      signed out here and at OpenAI" in out and "daemon     stopped" in out, out
+    last = f"left       {windows(plugin)} (the plugin, which starts a daemon when it is asked)", "next       claude plugin uninstall codex-oauth"
+    assert tuple(out.splitlines()[-2:]) == last, (out, last)
+    assert len(list(plugin.glob("bin/*.exe"))) == 3
+    assert not (LOCAL / "codex-oauth").exists() and not files(PROFILE / ".claude"), (files(LOCAL), files(PROFILE / ".claude"))
+
+
 def main():
     clean()
     system("reg", "add", r"HKCU\Environment", "/f", "/v", "Path", "/t", "REG_EXPAND_SZ", "/d", OTHERS_PATH)
     try:
         with services(lambda _: [LOCAL / "codex-oauth/state/daemon.log"]) as (base, urls):
             house = House(base, urls)
-            for step in [an_install_puts_everything_in_place_and_is_done_again, an_upgrade_during_a_stream_loses_nothing, uninstall_leaves_what_it_says]:
+            for step in [an_install_puts_everything_in_place_and_is_done_again, an_upgrade_during_a_stream_loses_nothing, uninstall_leaves_what_it_says, uninstall_from_the_plugin_archive_leaves_the_plugin]:
                 step(house)
                 print(f"ok   {step.__name__}", flush=True)
     finally:

@@ -110,7 +110,8 @@ pub(super) fn put_login(path: &Path, login: &Credentials) {
     put(path, &document.to_string());
 }
 
-/// Another name for the file, which forbids replacing it.
+/// Another name for the file, which forbids replacing it. Windows does not tell how many a file has.
+#[cfg(unix)]
 pub(super) fn hard_link(file: &Path) -> PathBuf {
     let link = file.with_extension("link");
     std::fs::hard_link(file, &link).unwrap();

@@ -208,6 +208,7 @@ async fn a_broken_database_is_set_aside() {
     assert_eq!(aside.len(), 1, "an empty file is a new database: {aside:?}");
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_database_that_breaks_while_it_is_used_is_replaced() {
     let dir = folder();

@@ -6,9 +6,11 @@ use super::*;
 use crate::auth::config::Workspaces;
 use crate::auth::credentials::Credentials;
 use crate::auth::record;
+#[cfg(unix)]
+use crate::auth::testing::hard_link;
 use crate::auth::testing::issuer::{FakeIssuer, Reply};
 use crate::auth::testing::memory::Strict;
-use crate::auth::testing::{ACCOUNT, access_token, config, credentials, hard_link, put, read_json};
+use crate::auth::testing::{ACCOUNT, access_token, config, credentials, put, read_json};
 use crate::codex_locks::FileLock;
 use crate::secret::Secret;
 
@@ -256,6 +258,7 @@ async fn while_the_codex_cli_holds_its_lock_a_shared_login_is_not_sent() {
     assert_eq!(rig.sent(), 0);
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_file_that_could_not_be_written_is_not_shared() {
     let rig = Rig::new().await;

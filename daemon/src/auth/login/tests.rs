@@ -9,9 +9,9 @@ use tokio::sync::Notify;
 use super::*;
 use crate::auth::seams::Seams;
 use crate::auth::testing::issuer::{FakeIssuer, Reply, Seen};
-use crate::auth::testing::{
-    ACCOUNT, access_token, config, credentials, hard_link, manager, put, put_login, read_json,
-};
+use crate::auth::testing::{ACCOUNT, access_token, config, credentials, manager, put_login, read_json};
+#[cfg(unix)]
+use crate::auth::testing::{hard_link, put};
 use crate::auth::{AuthConfig, TokenManager};
 
 mod proof;
@@ -272,6 +272,7 @@ async fn a_login_that_is_given_up_ends_and_no_other_is_started() {
     assert!(matches!(rig.start().await, Err(AuthError::Closed)));
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_login_is_refused_when_its_result_could_not_be_written() {
     let limits = Limits { reread_pause: Duration::ZERO, ..Limits::default() };

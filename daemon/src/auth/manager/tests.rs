@@ -11,11 +11,12 @@ use tokio::sync::Notify;
 use super::*;
 use crate::auth::NotRefreshable;
 use crate::auth::slot::Holder;
+#[cfg(unix)]
 use crate::auth::store::StoreError;
 use crate::auth::testing::issuer::{FakeIssuer, Reply, Seen};
-use crate::auth::testing::{
-    ACCOUNT, access_token, config, credentials, hard_link, manager, put, put_login, read_json, remove,
-};
+use crate::auth::testing::{ACCOUNT, access_token, config, credentials, manager, put, put_login, read_json};
+#[cfg(unix)]
+use crate::auth::testing::{hard_link, remove};
 use crate::secret::Secret;
 
 #[cfg(unix)]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::auth::testing::{credentials, hard_link, put, put_login, read_json, remove};
+#[cfg(unix)]
+use crate::auth::testing::hard_link;
+use crate::auth::testing::{credentials, put, put_login, read_json, remove};
 
 struct Rig {
     _home: tempfile::TempDir,
@@ -201,6 +203,7 @@ async fn a_change_by_another_program_is_seen_at_the_next_look() {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_hard_linked_file_is_refused_before_and_at_the_write() {
     let rig = Rig::new();

@@ -91,6 +91,7 @@ async fn a_pair_that_arrives_after_a_logout_is_revoked_and_not_written() {
     assert_eq!(read_json(&rig.file()), json!({"zed": 1}));
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_pair_that_cannot_be_written_is_kept_and_written_as_soon_as_it_can() {
     let home = tempfile::tempdir().unwrap();
@@ -113,6 +114,7 @@ async fn a_pair_that_cannot_be_written_is_kept_and_written_as_soon_as_it_can() {
     assert_eq!(rig.record()["grant"]["refresh_token"], "rt_new_1");
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_pair_that_could_not_be_written_gets_its_last_chance_when_the_login_is_given_up() {
     let home = tempfile::tempdir().unwrap();
@@ -131,6 +133,7 @@ async fn a_pair_that_could_not_be_written_gets_its_last_chance_when_the_login_is
     assert_eq!(rig.record()["grant"]["refresh_token"], "rt_new_1");
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn nothing_is_spent_when_the_result_could_not_be_written() {
     let rig = Rig::new(pairs()).await;
@@ -143,6 +146,7 @@ async fn nothing_is_spent_when_the_result_could_not_be_written() {
     assert!(rig.issuer.seen().is_empty());
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_logout_revokes_the_renewed_pair_that_could_not_be_written() {
     let home = tempfile::tempdir().unwrap();

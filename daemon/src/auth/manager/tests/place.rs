@@ -113,6 +113,7 @@ async fn a_logout_revokes_our_token_and_removes_only_our_record() {
     assert!(!again.was_signed_in && matches!(again.revocation, Revocation::NotSent(None)));
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_logout_works_without_the_issuer_and_not_without_the_file() {
     let rig = Rig::new(unavailable).await;

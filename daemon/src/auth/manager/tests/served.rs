@@ -1,5 +1,6 @@
 //! When the callers of a refresh get its token: the pair is on the disk and in the file; what else is written is not waited for.
 
+#[cfg(unix)]
 use std::io;
 use std::sync::mpsc;
 
@@ -68,6 +69,7 @@ async fn the_new_pair_is_on_disk_before_anybody_gets_it() {
     assert!(!slot.exists());
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_pair_that_has_no_second_place_is_not_given_out_before_a_power_cut_leaves_its_file() {
     let rig = Rig::new(pairs()).await;
