@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the rig's helpers fail their test by panicking")]
 
+mod bounds;
 mod flow;
 mod handover;
 mod lines;

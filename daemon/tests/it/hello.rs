@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt as _;
 
 use codex_oauth_proto::MAX_LINE_BYTES;
 use codex_oauth_proto::hello::Role;
+use codex_oauth_rig::scale::figure;
 use codex_oauth_rig::{Lines, Rig, eventually};
 use serde_json::{Value, json};
 
@@ -123,7 +124,8 @@ fn another_user_gets_not_a_byte_even_when_every_door_is_open() {
     let rig = Rig::new();
     let daemon = rig.daemon();
     let (got, took) = stranger(&rig);
-    eprintln!("another user with every door open: {got} bytes, closed after {took:.1} ms");
+    let measured = format!("{got} bytes, closed after {took:.1} ms");
+    figure("another user with every door open", &measured, "0 bytes, 100 ms", got == 0 && took <= 100.0);
     assert_eq!(got, 0, "the stranger was sent something");
     assert!(took < 1_000.0, "the promise is 100 ms on a quiet machine");
     let refused = status_of(&rig.home)["peersRefused"].clone();

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::daemon::Status;
-use codex_oauth_rig::scale::{Seeded, rounds};
-use codex_oauth_rig::{Rig, eventually};
-use fake_openai::MintRequest;
+use codex_oauth_rig::scale::{Seeded, figure, rounds};
+use codex_oauth_rig::{Rig, Shim, eventually, text_of};
+use fake_openai::{Endpoint, MintRequest};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 #[test]
@@ -29,8 +30,62 @@ fn calls_at_the_edge_of_the_idle_time_are_all_answered() {
         #[expect(clippy::disallowed_methods, reason = "the distance between two calls is what is tested")]
         std::thread::sleep(pause);
     }
-    eprintln!("idle edge: {rounds} calls, {} daemons", daemons.len());
+    let measured = format!("{rounds} calls, {} daemons, 0 failures", daemons.len());
+    figure("idle edge at 100 ms: calls of a client without a shim", &measured, "0 failures", true);
     assert!(daemons.len() > 1, "none ever ended");
+    eventually("the last one ends as well", || !rig.home.endpoint().socket().exists());
+}
+
+/// Asks, and gives the id of the question, which is in its text.
+fn ask(shim: &mut Shim, question: usize) -> Value {
+    let id = json!(format!("question {question}."));
+    shim.call(&id, "codex_query", &json!({"prompt": id}));
+    id
+}
+
+#[test]
+fn questions_at_the_edge_of_the_idle_time_are_answered_and_each_goes_upstream_once() {
+    const IDLE: u64 = 20;
+    let mut seeded = Seeded::new("questions_at_the_edge_of_the_idle_time");
+    let rig = Rig::new();
+    let mut first = rig.signed_in();
+    first.signal(Signal::TERM);
+    assert!(first.wait().success());
+    let mut rig = rig.limits(&[("idle_ms", IDLE)]);
+    rig.home = rig.home.spawning().set("CODEX_OAUTH_LOG", "info");
+    let mut kept = Shim::initialized(&rig.home);
+    let (rounds, mut asked) = (rounds(500), 0);
+    for round in 0..rounds {
+        // A session that lost its daemon, one that begins, or both at once.
+        let kind = seeded.below(3);
+        let mut new = (kind > 0).then(|| Shim::spawn(&rig.home));
+        let mut sessions = Vec::new();
+        if let Some(new) = &mut new {
+            new.initialize();
+            sessions.push(new);
+        }
+        if kind != 1 {
+            sessions.push(&mut kept);
+        }
+        // From 5 ms before the edge to 5 ms behind it.
+        let pause = Duration::from_micros((IDLE - 5) * 1_000 + seeded.below(10_000));
+        #[expect(clippy::disallowed_methods, reason = "the distance between two calls is what is tested")]
+        std::thread::sleep(pause);
+        let ids: Vec<Value> = (asked..).zip(&mut sessions).map(|(n, shim)| ask(shim, n)).collect();
+        for (id, shim) in ids.iter().zip(&mut sessions) {
+            let result = shim.answer(id)["result"].clone();
+            let text = text_of(&result);
+            let is_its_own = result["isError"] == false && text.contains(id.as_str().unwrap());
+            assert!(is_its_own, "round {round} after {pause:?}: {result}");
+        }
+        asked += ids.len();
+        assert_eq!(rig.fake.requests(Endpoint::Responses).len(), asked, "round {round}: one each, all told");
+    }
+    let log = std::fs::read_to_string(rig.home.path().join("state/daemon.log")).unwrap();
+    let daemons = log.matches(": ready ").count();
+    let measured = format!("{asked} in {rounds} rounds, {daemons} daemons, 0 failures, 0 duplicates");
+    figure("idle edge at 20 ms: questions", &measured, "0 failures, 0 duplicates", true);
+    assert!(daemons > 1, "none ever ended");
     eventually("the last one ends as well", || !rig.home.endpoint().socket().exists());
 }
 

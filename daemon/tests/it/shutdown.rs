@@ -1,8 +1,12 @@
 //! The end: what runs is finished or told, what is new is turned away, nothing is left.
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use codex_oauth_proto::api::daemon::{Drain, DrainParams};
 use codex_oauth_proto::api::trace::{List, ListParams};
 use codex_oauth_proto::hello::Role;
+use codex_oauth_rig::scale::figure;
 use codex_oauth_rig::{Daemon, Lines, Rig, eventually, text_of};
 use fake_openai::{Effect, Endpoint, Script};
 use rustix::process::Signal;
@@ -45,8 +49,10 @@ fn a_drain_lets_running_answers_finish_and_takes_nothing_new() {
 }
 
 #[test]
-fn stalled_answers_end_with_a_word_at_the_drains_deadline() {
-    let rig = Rig::new().limits(&[("drain_ms", 100), ("calls_per_session", 64)]);
+fn stalled_answers_end_with_a_word_at_the_drains_deadline_and_not_before() {
+    const DRAIN: Duration = Duration::from_millis(500);
+    let drain = u64::try_from(DRAIN.as_millis()).unwrap();
+    let rig = Rig::new().limits(&[("drain_ms", drain), ("calls_per_session", 64)]);
     let mut daemon = rig.signed_in();
     rig.fake.script(Script { on: Endpoint::Responses, times: 50, effect: Effect::stall_after(6) });
     let mut lines = mcp(&rig.home);
@@ -55,12 +61,22 @@ fn stalled_answers_end_with_a_word_at_the_drains_deadline() {
     }
     let streaming = |entry: &&fake_openai::Entry| entry.endpoint == Endpoint::Responses && entry.events >= 6;
     rig.fake.wait_for(|entries| entries.iter().filter(streaming).count() == STREAMS).unwrap();
+    let began = Instant::now();
     daemon.signal(Signal::TERM);
-    for n in 0..STREAMS {
-        let result = lines.answer(&json!(n))["result"].clone();
-        assert!(result["isError"] == true && text_of(&result).contains("shut down"), "{n}: {result}");
+    let mut ended = BTreeSet::new();
+    let mut first = None;
+    while let Some(answer) = lines.receive() {
+        // The signal came after `began`, so this is at most what the daemon waited.
+        first.get_or_insert_with(|| began.elapsed());
+        let result = &answer["result"];
+        assert!(result["isError"] == true && text_of(result).contains("shut down"), "{answer}");
+        assert!(ended.insert(answer["id"].as_u64()), "answered twice: {answer}");
     }
-    assert_eq!(lines.receive(), None);
+    let (first, last) = (first.unwrap(), began.elapsed());
+    let measured = format!("{} of {STREAMS}, {first:.1?} to {last:.1?} after the signal", ended.len());
+    figure(&format!("drain of {DRAIN:?}: answers"), &measured, "all, at the deadline", first >= DRAIN);
+    assert!(first >= DRAIN, "the first ended after {first:?}");
+    assert!(ended.into_iter().eq((0..STREAMS as u64).map(Some)), "each has its answer");
     assert!(daemon.wait().success());
 }
 

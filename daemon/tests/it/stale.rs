@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use codex_oauth_proto::report::StartupReport;
+use codex_oauth_rig::scale::figure;
 use codex_oauth_rig::{Rig, Shim, daemon_at, eventually};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Signal, kill_process};
@@ -127,7 +128,8 @@ fn a_server_of_another_user_at_our_path_is_sent_nothing_and_named() {
     let calls: Vec<UnixStream> = std::iter::from_fn(|| server.accept().ok()).map(|(call, _)| call).collect();
     let sent: u64 =
         calls.iter().map(|mut call| std::io::copy(&mut call, &mut std::io::sink()).unwrap()).sum();
-    eprintln!("a server of another user at our path: {} calls, {sent} bytes sent to it", calls.len());
+    let measured = format!("{sent} bytes in {} calls", calls.len());
+    figure("a server of another user at our path is sent", &measured, "0 bytes", sent == 0);
     assert!(!calls.is_empty() && sent == 0);
     // When everything is open, the folder is what is named, and the server is not even called.
     chmod(&house.home.endpoint().dir, 0o777);

@@ -2,6 +2,7 @@ use super::*;
 use crate::auth::store::DocumentError;
 use crate::auth::testing::credentials;
 use crate::fsx::ReadError;
+use crate::network::Fault;
 use crate::secret::Secret;
 
 pub(super) const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) };
@@ -143,6 +144,36 @@ async fn how_every_outcome_is_remembered() {
         unmoved.on(ended, BACKOFF);
         assert_eq!(name(&unmoved, &Action::None), "idle", "an end without a beginning");
         assert_eq!(unmoved.end(&token("r")), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_is_still_down_is_no_failure_of_the_issuers_and_lets_no_pause_grow() {
+    let now = Instant::now();
+    let down = || Arc::new(IssuerError::Connect(Fault::Other("down".into())));
+    for (before, doubtful, expected) in [
+        (0, false, "waiting 1"),
+        (1, false, "waiting 1"),
+        (3, false, "waiting 3"),
+        // What was in doubt before stays so: this one was not sent.
+        (0, true, "doubtful 1"),
+        (3, true, "doubtful 3"),
+    ] {
+        let mut machine = Machine::default();
+        machine.resume(State::Running { failures: before, doubtful });
+        for attempt in 0..100 {
+            let outcome = Outcome::Transient { token: token("r"), cause: down(), retry_after: None };
+            machine.on(Event::Ended { outcome, now, jitter: 0.5 }, BACKOFF);
+            assert_eq!(name(&machine, &Action::None), expected, "{before} failures, attempt {attempt}");
+            assert_eq!(machine.end(&token("r")), None, "it is as good as before");
+            let over = now + BACKOFF.pause(before.max(1), 0.5);
+            let action = machine.on(wanted("r", Urgency::Needed, over), BACKOFF);
+            assert!(matches!(action, Action::Spend), "{expected}, attempt {attempt}: {action:?}");
+        }
+        let outcome = Outcome::Transient { token: token("r"), cause: failure(), retry_after: None };
+        machine.on(Event::Ended { outcome, now, jitter: 0.5 }, BACKOFF);
+        let failed = format!("{} {}", if doubtful { "doubtful" } else { "waiting" }, before.max(1) + 1);
+        assert_eq!(name(&machine, &Action::None), failed, "an issuer that fails is counted");
     }
 }
 
