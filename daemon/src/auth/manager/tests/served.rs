@@ -42,16 +42,12 @@ fn is_copy(path: &Path) -> bool {
 async fn the_new_pair_is_on_disk_before_anybody_gets_it() {
     let rig = Rig::new(pairs()).await;
     rig.sign_in(-10);
-    let (file, slot, folder) = (rig.file(), rig.slot(), rig.home.path().to_owned());
-    let replaced = Arc::new(Mutex::new(false));
-    // Right after the file is replaced, before its folder is synced.
-    let (go_on, done, _watch) = held(&rig, move |op| match op {
-        Op::Rename(_, to) => {
-            *replaced.lock() |= *to == file;
-            false
-        }
-        Op::SyncDir(dir) => *replaced.lock() && *dir == folder,
-        _ => false,
+    let (file, slot) = (rig.file(), rig.slot());
+    let replaced = Mutex::new(false);
+    // Right after the file is replaced, before its folder is synced, where folders are.
+    let (go_on, done, _watch) = held(&rig, move |op| {
+        let replaces = matches!(op, Op::Rename(_, to) if *to == file);
+        std::mem::replace(&mut *replaced.lock(), replaces)
     });
     let grant = rig.tokens.grant().await.unwrap();
     let done = done.lock().clone();
