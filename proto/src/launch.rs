@@ -60,9 +60,14 @@ pub enum LaunchError {
     /// There is a daemon, or something in its place, and no session with it.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The runtime directory cannot be used.
-    #[error(transparent)]
-    Dir(#[from] DirError),
+    /// A folder of ours cannot be used.
+    #[error("{}", with_causes(error))]
+    Dir {
+        /// Why.
+        error: Box<DirError>,
+        /// What to do about it.
+        step: NextStep,
+    },
     /// `CODEX_OAUTH_NO_SPAWN=1`.
     #[error("no daemon is running, and CODEX_OAUTH_NO_SPAWN=1 forbids starting one")]
     NotAllowed,
@@ -118,6 +123,12 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
+    /// The folder that `variable` names if somebody has set it.
+    pub fn folder(error: DirError, env: &Env, variable: &str) -> Self {
+        let step = error.next_step_in(env, variable);
+        Self::Dir { error: error.into(), step }
+    }
+
     /// The same for the wire, with its next step.
     pub fn to_wire(&self) -> WireError {
         let unavailable =
@@ -127,7 +138,7 @@ impl LaunchError {
             Self::Connect(error) => error.to_wire(),
             Self::Failed(error) => error.clone(),
             Self::Endpoint(_) => unavailable(configure("CODEX_OAUTH_RUNTIME_DIR")),
-            Self::Dir(error) => unavailable(error.next_step("CODEX_OAUTH_RUNTIME_DIR")),
+            Self::Dir { step, .. } => unavailable(step.clone()),
             Self::Env(EnvError::NotAbsolute { variable, .. } | EnvError::NoHome { variable, .. }) => {
                 unavailable(configure(variable))
             }
@@ -185,7 +196,8 @@ pub fn open_or_start<'a>(
     connect::pause(caller, Duration::ZERO)?;
     let deadline = Instant::now() + START_PATIENCE;
     let own = find_daemon(env);
-    dir::ensure_private(&endpoint.dir, env.uid)?;
+    dir::ensure_private(&endpoint.dir, env.uid)
+        .map_err(|error| LaunchError::folder(error, env, "CODEX_OAUTH_RUNTIME_DIR"))?;
     stop_point::reached("starter waits");
     let waited = FileLock::acquire_between(&endpoint.spawn_lock(), START_PATIENCE, |time| match open() {
         Ok(session) => Some(Ok(session)),

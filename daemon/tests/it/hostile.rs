@@ -155,6 +155,10 @@ fn without_a_choice_the_place_follows_from_the_users_number_and_from_who_owns_it
         assert_eq!(dir.metadata().unwrap().permissions().mode() & 0o7777, 0o700, "{row}");
         places.clear();
     }
+    Places::make(&run_user, uid, 0o500);
+    let step = format!("next: make the folder writable (`chmod u+rwx {}`)", run_user.display());
+    house.told().names("ours and 0500", &["could not create", &own.display().to_string(), &step]);
+    places.clear();
     // Anybody can make a folder in /tmp before we do.
     Places::make(&fallback, SOMEBODY_ELSE, 0o777);
     let path = fallback.display().to_string();

@@ -46,8 +46,11 @@ impl Facts {
             folders.extend(auth.parent().map(PathBuf::from));
         }
         // launchd makes neither the folder of a socket nor that of a log.
-        for folder in [&endpoint.dir, &state] {
-            dir::ensure_private(folder, env.uid).map_err(|error| wire(error.into()))?;
+        for (folder, variable) in
+            [(&endpoint.dir, "CODEX_OAUTH_RUNTIME_DIR"), (&state, "CODEX_OAUTH_STATE_DIR")]
+        {
+            dir::ensure_private(folder, env.uid)
+                .map_err(|error| wire(LaunchError::folder(error, env, variable)))?;
         }
         let usual = env.run_user.as_ref().map(|run| run.join(codex_oauth_proto::env::APP));
         Ok(Self {
