@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::pty::{self, Person};
 use crate::login::{ada, begin, begin_with, complete, login_with};
-use crate::rig::{PATIENCE, Place, Session, script};
+use crate::rig::{PATIENCE, Place, Script, Session, script};
 
 const PROMPT: &str = "then Enter: ";
 
@@ -170,14 +170,19 @@ fn what_can_be_no_code_is_told_to_nobody_and_a_refused_code_to_every_window_in_i
     }
 }
 
-#[test]
-fn ctrl_d_ends_no_pasting_and_the_next_paste_is_taken() {
-    let place = Place::new();
-    let daemon = place.daemon(vec![script(|mut session| {
+/// A daemon that asks for a login and takes the first text that is pasted.
+fn one_paste_signs_in() -> Script {
+    script(|mut session| {
         begin(&mut session, "not_authenticated", &Value::Null, false);
         assert_eq!(pasted(&mut session, false), "CANARY");
         complete(&mut session, "l", &ada(), &Value::Null);
-    })]);
+    })
+}
+
+#[test]
+fn ctrl_d_ends_no_pasting_and_the_next_paste_is_taken() {
+    let place = Place::new();
+    let daemon = place.daemon(vec![one_paste_signs_in()]);
     let mut person = Person::before(place.command(&["login", "--paste"]), 80);
     person.sees(PROMPT);
     for _ in 0..2 {
@@ -194,11 +199,7 @@ fn ctrl_d_ends_no_pasting_and_the_next_paste_is_taken() {
 #[test]
 fn after_ctrl_z_and_fg_the_prompt_is_back_and_what_is_pasted_is_not_shown() {
     let place = Place::new();
-    let daemon = place.daemon(vec![script(|mut session| {
-        begin(&mut session, "not_authenticated", &Value::Null, false);
-        assert_eq!(pasted(&mut session, false), "CANARY");
-        complete(&mut session, "l", &ada(), &Value::Null);
-    })]);
+    let daemon = place.daemon(vec![one_paste_signs_in()]);
     let mut person = Person::in_a_shell(&place.command(&["login", "--paste"]), 80);
     person.sees(PROMPT);
     for _ in 0..2 {
@@ -224,11 +225,7 @@ fn after_ctrl_z_and_fg_the_prompt_is_back_and_what_is_pasted_is_not_shown() {
 #[test]
 fn who_was_stopped_without_being_asked_is_silent_again_afterwards_and_puts_the_terminal_back() {
     let place = Place::new();
-    let daemon = place.daemon(vec![script(|mut session| {
-        begin(&mut session, "not_authenticated", &Value::Null, false);
-        assert_eq!(pasted(&mut session, false), "CANARY");
-        complete(&mut session, "l", &ada(), &Value::Null);
-    })]);
+    let daemon = place.daemon(vec![one_paste_signs_in()]);
     let mut person = Person::before(place.command(&["login", "--paste"]), 80);
     person.sees(PROMPT);
     person.signal(Signal::STOP);
