@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use codex_oauth_proto::MAX_LINE_BYTES;
@@ -98,9 +99,12 @@ impl LineWriter {
         self.flush().await
     }
 
-    /// As [`Self::write`]; after this the peer gets the line also if this process dies.
+    /// As [`Self::write`]; after this the peer gets the line also if this process dies. Lines of those who are ready at the same time
+    /// share one write and wake the peer once: it has nothing to do for them.
     pub(crate) async fn write_for_good(&self, line: Vec<u8>) -> io::Result<()> {
-        self.write(line).await?;
+        self.queue(line);
+        behind_others().await;
+        self.flush().await?;
         tokio::time::timeout(self.stall, self.stream.settle()).await?
     }
 
@@ -200,6 +204,19 @@ impl LineWriter {
     }
 }
 
+/// Lets whoever is ready go first, once.
+async fn behind_others() {
+    let mut went = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut went, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
@@ -236,6 +253,24 @@ mod tests {
         seen.sort_unstable();
         assert_eq!(seen, (b'a'..b'a' + 20).collect::<Vec<u8>>());
         assert!(tasks.join_all().await.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test]
+    async fn lines_for_good_of_tasks_that_are_ready_together_share_one_write() {
+        // Of this kind of socket each write is a message.
+        let (writer, peer) = writer(SocketType::SEQPACKET);
+        let tasks = (0..5).map(|n| {
+            let writer = Arc::clone(&writer);
+            async move { writer.write_for_good(format!("@sent {n}").into_bytes()).await }
+        });
+        assert!(tasks.collect::<JoinSet<_>>().join_all().await.iter().all(Result::is_ok));
+        let mut room = [0; 256];
+        peer.readable().await.unwrap();
+        let read = peer.try_read(&mut room).unwrap();
+        let mut lines: Vec<&[u8]> = room[..read].split_inclusive(|byte| *byte == b'\n').collect();
+        lines.sort_unstable();
+        assert_eq!(lines.concat(), b"@sent 0\n@sent 1\n@sent 2\n@sent 3\n@sent 4\n");
+        assert_eq!(peer.try_read(&mut room).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[tokio::test(start_paused = true)]
