@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use super::classify;
 use super::error::{ErrorKind, MAX_SAMPLE_CHARS, Retry};
 use super::events::{self, Completion, Event};
+use super::glance;
 use super::rate_limits::RateLimitEvent;
 use super::replies::{self, Reply};
 use super::sse::{SseEvent, SseParser, TooLong};
@@ -94,7 +95,10 @@ impl Answer {
         let mut fed = Fed::default();
         match std::mem::take(&mut self.shape) {
             Shape::Stream(mut parser) => {
-                let parsed = parser.push(chunk, &mut |event| self.on_event(event, &mut fed));
+                let parsed = parser.push(chunk, &mut |event| {
+                    let meaning = self.glanced(&event).unwrap_or_else(|| events::decode(event));
+                    self.on_event(meaning, event.data, &mut fed)
+                });
                 close_on(parsed, &mut fed);
                 self.shape = Shape::Stream(parser);
             }
@@ -122,7 +126,10 @@ impl Answer {
             Shape::Stream(mut parser) => {
                 // A cut last line is no broken event.
                 let unparsable = self.unparsable;
-                let parsed = parser.finish(&mut |event| self.on_event(event, &mut fed));
+                let parsed = parser.finish(&mut |event| {
+                    // It may be cut: all of it has to be read.
+                    self.on_event(events::decode(event), event.data, &mut fed)
+                });
                 self.unparsable = unparsable;
                 close_on(parsed, &mut fed);
             }
@@ -141,10 +148,22 @@ impl Answer {
         text
     }
 
-    fn on_event(&mut self, event: SseEvent<'_>, fed: &mut Fed) -> ControlFlow<()> {
+    /// The meaning of a whole event that need not be read: it repeats what is known.
+    fn glanced<'e>(&self, event: &SseEvent<'e>) -> Option<Event<'e>> {
+        match event.name {
+            // Without a text of its own: that of its deltas.
+            b"response.output_item.done" if glance::is_message_of(event.data, &self.open) => {
+                Some(Event::Message(String::new()))
+            }
+            b"response.completed" => glance::completion(event.data).map(Box::new).map(Event::Completed),
+            _ => None,
+        }
+    }
+
+    fn on_event(&mut self, event: Event<'_>, data: &[u8], fed: &mut Fed) -> ControlFlow<()> {
         self.events += 1;
         fed.alive = true;
-        match events::decode(event) {
+        match event {
             Event::TextDelta(text) => return self.add_delta(&text, fed),
             Event::Reasoning => {
                 self.generated = true;
@@ -156,7 +175,7 @@ impl Answer {
             Event::Completed(completion) => {
                 self.completion = *completion;
                 if self.finished.is_empty() && self.open.is_empty() {
-                    self.recover_output(event.data);
+                    self.recover_output(data);
                 }
                 fed.end = Some(self.end_well());
             }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::classify::Failure;
-use super::delta;
+use super::glance;
 use super::rate_limits::RateLimitEvent;
 use super::replies::{ChatReply, MessageItem};
 use super::sse::SseEvent;
@@ -95,7 +95,7 @@ fn is_known(name: &[u8]) -> bool {
 
 fn by_name<'a>(name: &[u8], data: &'a [u8]) -> Event<'a> {
     match name {
-        b"response.output_text.delta" | b"response.refusal.delta" => match delta::plain(data) {
+        b"response.output_text.delta" | b"response.refusal.delta" => match glance::delta(data) {
             Some(text) => Event::TextDelta(Cow::Borrowed(text)),
             None => or_unparsable(read(data).map(|Delta { delta }| Event::TextDelta(delta))),
         },
