@@ -12,7 +12,6 @@ mod transport;
 
 use std::sync::Arc;
 
-use calls::Calls;
 use futures_util::future::BoxFuture;
 use handler::Handler;
 use rmcp::RoleServer;
@@ -27,19 +26,11 @@ use crate::session::Session;
 
 /// Serves the dialect until the connection ends.
 pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, reader: LineReader) {
-    let calls = Arc::new(Calls::new(&session.hello));
-    let leaving = CancellationToken::new();
-    let transport = SocketTransport::new(
-        Arc::clone(&session),
-        Arc::clone(&server),
-        reader,
-        Arc::clone(&calls),
-        leaving.clone(),
-    );
+    let handler = Arc::new(Handler::new(Arc::clone(&server), Arc::clone(&session)));
+    let transport = SocketTransport::new(Arc::clone(&handler), reader);
     let over = session.over.child_token();
-    let handler = Box::new(Handler::new(Arc::clone(&server), Arc::clone(&session), calls, leaving));
     let serving = async {
-        let served = begin(handler, transport, over).await;
+        let served = begin(Box::new(handler), transport, over).await;
         let Ok(running) = served else {
             // The SDK's message may quote what came, so only that it happened is logged.
             return tracing::info!(session = session.incarnation, "the MCP session ended before it began");

@@ -6,6 +6,7 @@ use codex_oauth_proto::hello::Hello;
 use parking_lot::Mutex;
 use rmcp::model::RequestId;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
 
 use crate::service::Abandoned;
 
@@ -45,12 +46,30 @@ struct Table {
     next: u64,
     /// Numbers that the client gave to requests on an earlier connection, by their id, oldest first.
     resumed: HashMap<RequestId, VecDeque<u64>>,
-    /// Unanswered requests by number: the client's id, and the place that the request holds.
-    open: BTreeMap<u64, (RequestId, Option<OwnedSemaphorePermit>)>,
+    /// Unanswered requests by number.
+    open: BTreeMap<u64, Open>,
     /// How the latest requests were called off, oldest first.
     cancelled: VecDeque<(u64, Cancellation)>,
     /// The latest questions that have their answer, oldest first.
     answered: VecDeque<Answered>,
+}
+
+/// A request without an answer.
+#[derive(Debug)]
+pub(super) struct Open {
+    /// The client's.
+    pub(super) id: RequestId,
+    /// What it holds from its line to its answer.
+    pub(super) place: Option<OwnedSemaphorePermit>,
+    /// Tells whoever carries it out that it was called off, where that is not the SDK.
+    pub(super) called_off: Option<CancellationToken>,
+}
+
+impl Open {
+    /// A request of the SDK's.
+    pub(super) const fn new(id: RequestId, place: Option<OwnedSemaphorePermit>) -> Self {
+        Self { id, place, called_off: None }
+    }
 }
 
 #[derive(Debug)]
@@ -77,15 +96,18 @@ impl Calls {
         }))
     }
 
-    /// A request came in: its number. `place` is held until [`Self::close`] gives it back, or the request is called off.
-    pub(super) fn open(&self, id: RequestId, place: Option<OwnedSemaphorePermit>) -> u64 {
+    /// A request came in: its number. It is held until [`Self::close`] gives it back, or it is called off.
+    pub(super) fn open(&self, request: Open) -> u64 {
         let mut table = self.0.lock();
-        let resumed = table.resumed.get_mut(&id).and_then(VecDeque::pop_front);
+        // Nearly every connection is its client's first.
+        let resumed = (!table.resumed.is_empty())
+            .then(|| table.resumed.get_mut(&request.id).and_then(VecDeque::pop_front))
+            .flatten();
         let n = resumed.unwrap_or_else(|| {
             table.next += 1;
             table.next - 1
         });
-        table.open.insert(n, (id, place));
+        table.open.insert(n, request);
         drop(table);
         n
     }
@@ -93,13 +115,16 @@ impl Calls {
     /// The client called off its latest request with this id: its number, if it has no answer yet.
     pub(super) fn cancel(&self, id: &RequestId, cancellation: Cancellation) -> Option<u64> {
         let mut table = self.0.lock();
-        let n = *table.open.iter().rev().find(|(_, (other, _))| other == id)?.0;
-        table.open.remove(&n);
+        let n = *table.open.iter().rev().find(|(_, open)| open.id == *id)?.0;
+        let called_off = table.open.remove(&n).and_then(|open| open.called_off);
         if table.cancelled.len() >= MOST_CANCELLED {
             table.cancelled.pop_front();
         }
         table.cancelled.push_back((n, cancellation));
         drop(table);
+        if let Some(called_off) = called_off {
+            called_off.cancel();
+        }
         Some(n)
     }
 
@@ -113,7 +138,7 @@ impl Calls {
     /// The answer to question `n` is about to go out. Its client may have stopped waiting all the same.
     pub(super) fn answered(&self, n: u64, turn: Abandoned) {
         let mut table = self.0.lock();
-        let Some(id) = table.open.get(&n).map(|(id, _)| id.clone()) else { return };
+        let Some(id) = table.open.get(&n).map(|open| open.id.clone()) else { return };
         if table.answered.len() >= MOST_ANSWERED {
             table.answered.pop_front();
         }
@@ -129,8 +154,8 @@ impl Calls {
         table.answered.remove(at).map(|it| it.turn)
     }
 
-    /// Request `n` has its answer: the client's id to put on it, and its place. `None`: it was called off, and gets none.
-    pub(super) fn close(&self, n: u64) -> Option<(RequestId, Option<OwnedSemaphorePermit>)> {
+    /// Request `n` has its answer. `None`: it was called off, and gets none.
+    pub(super) fn close(&self, n: u64) -> Option<Open> {
         self.0.lock().open.remove(&n)
     }
 }
@@ -165,26 +190,39 @@ mod tests {
         RequestId::Number(number)
     }
 
-    #[test]
-    fn a_repeated_id_names_two_requests() {
-        let calls = Calls::new(&hello(1, &[]));
-        assert_eq!((calls.open(id(7), None), calls.open(id(7), None), calls.open(id(8), None)), (1, 2, 3));
-        assert_eq!(calls.close(1).map(|(id, _)| id), Some(id(7)));
-        assert!(calls.close(1).is_none());
-        assert_eq!(calls.close(2).map(|(id, _)| id), Some(id(7)));
+    fn open(calls: &Calls, number: i64) -> u64 {
+        calls.open(Open::new(id(number), None))
     }
 
     #[test]
+    fn a_repeated_id_names_two_requests() {
+        let calls = Calls::new(&hello(1, &[]));
+        assert_eq!((open(&calls, 7), open(&calls, 7), open(&calls, 8)), (1, 2, 3));
+        assert_eq!(calls.close(1).map(|open| open.id), Some(id(7)));
+        assert!(calls.close(1).is_none());
+        assert_eq!(calls.close(2).map(|open| open.id), Some(id(7)));
+    }
+
+    #[test]
+    #[expect(clippy::significant_drop_tightening, reason = "nobody waits for this table")]
     fn a_cancelled_request_gets_no_answer_and_says_how_it_was_called_off() {
         let calls = Calls::new(&hello(1, &[]));
-        let n = calls.open(id(7), None);
+        let n = open(&calls, 7);
         assert_eq!(calls.cancel(&id(7), Cancellation::Detach), Some(n));
         assert_eq!(calls.cancel(&id(7), Cancellation::Detach), None);
         assert!(calls.close(n).is_none());
+        let called_off = CancellationToken::new();
+        let ours = Open { called_off: Some(called_off.clone()), ..Open::new(id(8), None) };
+        assert_eq!((calls.open(ours), called_off.is_cancelled()), (n + 1, false));
+        assert_eq!(
+            (calls.cancel(&id(8), Cancellation::Detach), called_off.is_cancelled()),
+            (Some(n + 1), true)
+        );
         assert_eq!((calls.cancellation(n), calls.cancellation(n)), (Some(Cancellation::Detach), None));
     }
 
     #[test]
+    #[expect(clippy::significant_drop_tightening, reason = "nobody waits for this table")]
     fn an_answer_that_crosses_its_cancellation_is_found_before_and_after_it_went_out() {
         let turn = |id: &str| {
             Abandoned::new(
@@ -194,12 +232,12 @@ mod tests {
             )
         };
         let calls = Calls::new(&hello(1, &[]));
-        let n = calls.open(id(7), None);
+        let n = open(&calls, 7);
         calls.answered(n, turn("first"));
         assert_eq!(calls.cancel(&id(7), Cancellation::Detach), Some(n));
         assert_eq!(calls.crossed(&id(7), Some(n)), Some(turn("first")));
         // The id again, and once more without an answer.
-        let (second, third) = (calls.open(id(7), None), calls.open(id(7), None));
+        let (second, third) = (open(&calls, 7), open(&calls, 7));
         calls.answered(second, turn("second"));
         assert!(calls.close(second).is_some());
         assert_eq!(calls.cancel(&id(7), Cancellation::Detach), Some(third));
@@ -212,15 +250,7 @@ mod tests {
     #[test]
     fn a_request_sent_again_keeps_its_number() {
         let calls = Calls::new(&hello(10, &[(4, 7), (6, 7)]));
-        assert_eq!(
-            (
-                calls.open(id(7), None),
-                calls.open(id(7), None),
-                calls.open(id(7), None),
-                calls.open(id(9), None)
-            ),
-            (4, 6, 10, 11)
-        );
+        assert_eq!((open(&calls, 7), open(&calls, 7), open(&calls, 7), open(&calls, 9)), (4, 6, 10, 11));
     }
 
     #[test]

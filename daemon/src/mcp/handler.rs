@@ -1,5 +1,6 @@
 //! The SDK's handler: each tool is one call of the service.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use codex_oauth_proto::people::{self, words};
@@ -8,7 +9,7 @@ use parking_lot::Mutex;
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode, ErrorData,
-    Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    Implementation, ListToolsResult, PaginatedRequestParams, ProgressToken, ServerCapabilities, ServerConfig,
 };
 use rmcp::service::RequestContext;
 use rmcp::{RoleServer, model::RequestId};
@@ -31,85 +32,115 @@ use crate::state::Key;
 const INSTRUCTIONS: &str = "Ask OpenAI Codex on the user's ChatGPT plan with codex_query. If it says that nobody is \
     signed in, call codex_login and give the user the link; codex_status tells when it is done.";
 
+/// A question's call.
+pub(super) struct Call {
+    /// The request's number.
+    pub(super) n: u64,
+    /// Under what the client wants to hear of its progress.
+    pub(super) progress: Option<ProgressToken>,
+    /// Cancelled when the client calls it off, or the connection is over.
+    pub(super) called_off: CancellationToken,
+}
+
 /// One session's handler.
 pub(super) struct Handler {
     pub(super) server: Arc<Server>,
     pub(super) session: Arc<Session>,
-    calls: Arc<Calls>,
+    pub(super) calls: Calls,
     /// Cancelled when a call is left to the next daemon.
-    leaving: CancellationToken,
+    pub(super) leaving: CancellationToken,
     places: Semaphore,
     /// The login whose link the client was last asked to show.
     pub(super) offered: Mutex<Option<String>>,
 }
 
 impl Handler {
-    pub(super) fn new(
-        server: Arc<Server>,
-        session: Arc<Session>,
-        calls: Arc<Calls>,
-        leaving: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(server: Arc<Server>, session: Arc<Session>) -> Self {
+        let calls = Calls::new(&session.hello);
         let places = Semaphore::new(server.limits.calls_per_session);
-        Self { server, session, calls, leaving, places, offered: Mutex::default() }
+        Self { server, session, calls, leaving: CancellationToken::new(), places, offered: Mutex::default() }
     }
 
-    /// A call, told to whoever listens.
-    async fn call_told(
+    /// A question: the call that neither needs the SDK nor waits for it.
+    pub(super) async fn question(&self, arguments: QueryArguments, call: Call) -> CallToolResult {
+        let answer = self.query(self.of_folder(arguments.into()), &call);
+        match self.carried_out(Some(call.n), Name::Query, answer).await {
+            Ok(content) => CallToolResult::success(content),
+            Err(error) => failure(&error),
+        }
+    }
+
+    /// Carries a call out, within the bound of the session, and tells whoever listens.
+    async fn carried_out<T>(
         &self,
-        request: CallToolRequestParams,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<Result<CallToolResponse, WireError>, ErrorData> {
-        // Another text may be anything.
-        let tool = Name::of(&request.name).map_or("an unknown tool", Name::as_str);
-        let began = Instant::now();
-        debug::tell(Tag::Mcp, || format!("Request {}: {tool}", context.id));
-        let called = self.call(request, context).await;
-        debug::tell(Tag::Mcp, || {
-            let how = match &called {
-                Ok(Ok(_)) => "answered".to_owned(),
-                Ok(Err(error)) => format!("failed ({})", debug::word(error.code)),
-                Err(error) => format!("refused ({})", error.code.0),
-            };
-            format!("Request {}: {tool} {how} after {}", context.id, debug::ms(began.elapsed()))
-        });
+        n: Option<u64>,
+        tool: Name,
+        call: impl Future<Output = Result<T, WireError>>,
+    ) -> Result<T, WireError> {
+        let _in_use = self.server.idle.busy();
+        let Ok(_place) = self.places.try_acquire() else {
+            return Err(service::overloaded("calls of this session", self.server.limits.calls_per_session));
+        };
+        let told = async {
+            let (began, n) = (Instant::now(), n.unwrap_or_default());
+            debug::tell(Tag::Mcp, || format!("Request {n}: {}", tool.as_str()));
+            let called = call.await;
+            debug::tell(Tag::Mcp, || {
+                let how = match &called {
+                    Ok(_) => "answered".to_owned(),
+                    Err(error) => format!("failed ({})", debug::word(error.code)),
+                };
+                format!("Request {n}: {} {how} after {}", tool.as_str(), debug::ms(began.elapsed()))
+            });
+            called
+        };
+        let called = debug::scope(self.session.listener(), told).await;
+        if let Err(error) = &called
+            && error.code == codex_oauth_proto::ErrorCode::Draining
+            && self.server.shutdown.phase() != Phase::Serving
+            && let Some(n) = n
+        {
+            self.leave_to_successor(n);
+        }
         called
     }
 
     async fn call(
         &self,
+        tool: Name,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Result<CallToolResponse, WireError>, ErrorData> {
+    ) -> Result<CallToolResponse, WireError> {
         let service = &self.server.service;
         let folder = self.session.account.as_deref();
-        let Some(tool) = Name::of(&request.name) else {
-            let message = format!("Unknown tool: {}", crate::session::printable(&request.name));
-            return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
-        };
         let takes_none = |given| arguments::<NoArguments>(tool, given).map(drop);
-        Ok(match tool {
-            Name::Query => match arguments::<QueryArguments>(tool, request.arguments) {
-                Ok(arguments) => self.query(self.of_folder(arguments.into()), context).await.map(complete),
-                Err(error) => Err(error),
-            },
-            Name::Status => match arguments::<StatusArguments>(tool, request.arguments) {
-                Ok(arguments) => Box::pin(self.status(arguments, context)).await.map(complete),
-                Err(error) => Err(error),
-            },
-            Name::Login => match takes_none(request.arguments.clone()) {
-                Ok(()) => Box::pin(self.login(request, context)).await,
-                Err(error) => Err(error),
-            },
-            Name::Clear => match takes_none(request.arguments) {
-                Ok(()) => Box::pin(self.clear()).await.map(complete),
-                Err(error) => Err(error),
-            },
-            Name::Models => match takes_none(request.arguments) {
-                Ok(()) => Box::pin(service.models(folder)).await.map(|list| complete(render::models(&list))),
-                Err(error) => Err(error),
-            },
-        })
+        match tool {
+            Name::Query => {
+                let arguments = arguments::<QueryArguments>(tool, request.arguments)?;
+                // The transport knows every request by its number.
+                let n = request_number(&context.id)
+                    .ok_or_else(|| service::internal("number a request", &context.id))?;
+                let call =
+                    Call { n, progress: context.meta.get_progress_token(), called_off: context.ct.clone() };
+                self.query(self.of_folder(arguments.into()), &call).await.map(complete)
+            }
+            Name::Status => {
+                let arguments = arguments::<StatusArguments>(tool, request.arguments)?;
+                self.status(arguments, context).await.map(complete)
+            }
+            Name::Login => {
+                takes_none(request.arguments.clone())?;
+                self.login(request, context).await
+            }
+            Name::Clear => {
+                takes_none(request.arguments)?;
+                self.clear().await.map(complete)
+            }
+            Name::Models => {
+                takes_none(request.arguments)?;
+                service.models(folder).await.map(|list| complete(render::models(&list)))
+            }
+        }
     }
 
     /// Signs out, and tells who stays signed in: whoever asks for this may think of one account only.
@@ -137,22 +168,15 @@ impl Handler {
     }
 
     /// Asks, or finds the turn that this request or question has already.
-    async fn query(
-        &self,
-        question: Question,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<Vec<ContentBlock>, WireError> {
+    async fn query(&self, question: Question, call: &Call) -> Result<Vec<ContentBlock>, WireError> {
         let service = &self.server.service;
         let hello = &self.session.hello;
-        // The transport knows every request by its number.
-        let n =
-            request_number(&context.id).ok_or_else(|| service::internal("number a request", &context.id))?;
-        let key = Key { nonce: hello.nonce.clone(), n };
-        let (turn, asked_before) = match hello.resume.iter().find(|resumed| resumed.n == n) {
+        let key = Key { nonce: hello.nonce.clone(), n: call.n };
+        let (turn, asked_before) = match hello.resume.iter().find(|resumed| resumed.n == call.n) {
             Some(resumed) => (service.resume(question.clone(), key, resumed.sent).await?, false),
             None => service.ask(question.clone(), key).await?,
         };
-        let mut outcome = self.follow(turn, &question, n, context).await?;
+        let mut outcome = self.follow(turn, &question, call).await?;
         if asked_before {
             outcome.notes.push(service::ASKED_BEFORE.to_owned());
         }
@@ -171,7 +195,7 @@ impl Handler {
         let awaited = account.pending_login.clone().filter(|_| arguments.wait_for_login);
         if let Some(login) = awaited {
             let began = Instant::now();
-            let mut progress = Progress::new(context.peer.clone(), context.meta.get_progress_token());
+            let mut progress = self.progress(context.meta.get_progress_token());
             let mut ended = std::pin::pin!(service.login_ended(&login.login_id));
             let mut tick = tokio::time::interval(PROGRESS_EVERY);
             loop {
@@ -202,6 +226,10 @@ impl Handler {
         ))
     }
 
+    fn progress(&self, token: Option<ProgressToken>) -> Progress {
+        Progress::new(Arc::clone(&self.session), self.server.tracker.clone(), token)
+    }
+
     /// The connection is lost. Whether its client is gone too, and will not ask by the same number again.
     fn is_released(&self, turn: &Turn) -> bool {
         let gone = self.session.writer.is_peer_gone();
@@ -213,14 +241,10 @@ impl Handler {
 
     /// Waits for a turn's end and shows its progress. When the request is called off the turn is too, unless the client
     /// only stopped waiting.
-    async fn follow(
-        &self,
-        mut turn: Turn,
-        question: &Question,
-        n: u64,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<Outcome, WireError> {
-        let mut progress = Progress::new(context.peer.clone(), context.meta.get_progress_token());
+    async fn follow(&self, mut turn: Turn, question: &Question, call: &Call) -> Result<Outcome, WireError> {
+        let n = call.n;
+        let mut progress = self.progress(call.progress.clone());
+        let mut is_told = false;
         loop {
             tokio::select! {
                 biased;
@@ -233,6 +257,7 @@ impl Handler {
                         if told.is_err() && !self.is_released(&turn) {
                             return Err(service::interrupted());
                         }
+                        is_told = true;
                         // A turn that was sent before waits for no word.
                         let _sent_before = knows.send(());
                     }
@@ -248,7 +273,7 @@ impl Handler {
                     }
                     None => return Err(service::internal("follow a turn", &"its task ended without a word")),
                 },
-                () = context.ct.cancelled() => {
+                () = call.called_off.cancelled() => {
                     match self.calls.cancellation(n) {
                         Some(Cancellation::Interrupt) => {
                             self.server.service.interrupt(turn.id());
@@ -257,11 +282,13 @@ impl Handler {
                             let turn = Abandoned::new(&turn, &self.session.hello.nonce, question);
                             self.server.service.abandon(turn);
                         }
+                        // Sent, and its client knows it: whoever comes back for it joins it, or finds how it ended.
+                        None if is_told => {}
                         None => {
                             self.is_released(&turn);
                         }
                     }
-                    // The SDK sends no answer to a request that was called off, so this text is for nobody.
+                    // A request that was called off is not answered, so this text is for nobody.
                     return Err(service::interrupted());
                 }
                 () = progress.show() => {}
@@ -294,26 +321,14 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let _in_use = self.server.idle.busy();
-        let Ok(_place) = self.places.try_acquire() else {
-            let error = service::overloaded("calls of this session", self.server.limits.calls_per_session);
-            return Ok(failure(&error).into());
+        let Some(tool) = Name::of(&request.name) else {
+            let message = format!("Unknown tool: {}", crate::session::printable(&request.name));
+            return Err(ErrorData::new(ErrorCode::INVALID_PARAMS, message, None));
         };
         // In a box: the SDK moves what it serves with several times.
-        let call = Box::pin(self.call_told(request, &context));
-        let called = debug::scope(self.session.listener(), call).await?;
-        Ok(match called {
-            Ok(response) => response,
-            Err(error) => {
-                if error.code == codex_oauth_proto::ErrorCode::Draining
-                    && self.server.shutdown.phase() != Phase::Serving
-                    && let Some(n) = request_number(&context.id)
-                {
-                    self.leave_to_successor(n);
-                }
-                failure(&error).into()
-            }
-        })
+        let call = Box::pin(self.call(tool, request, &context));
+        let called = self.carried_out(request_number(&context.id), tool, call).await;
+        Ok(called.unwrap_or_else(|error| failure(&error).into()))
     }
 
     async fn on_custom_request(

@@ -5,6 +5,8 @@
 //! at once; whatever is not plainly one of them goes the SDK's way, and a test holds both to the same result.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
 use rmcp::model::{
     CallToolRequest, CallToolRequestMethod, CallToolRequestParams, ClientJsonRpcMessage, ClientNotification,
@@ -13,9 +15,11 @@ use rmcp::model::{
     JsonRpcRequest, JsonRpcResponse, JsonRpcVersion2_0, ListToolsRequest, ListToolsRequestMethod,
     PaginatedRequestParams, RequestId, RequestMetaObject, ServerJsonRpcMessage, ServerResult,
 };
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
-use super::tools;
+use super::tools::{self, Name, QueryArguments};
 
 /// Reads a line.
 ///
@@ -28,6 +32,54 @@ pub(super) fn read(line: &[u8]) -> serde_json::Result<ClientJsonRpcMessage> {
         Some(message) => Ok(message),
         None => serde_json::from_str(line),
     }
+}
+
+/// A question, from a client whose requests need nothing of the SDK: the call that this program is for.
+pub(super) struct Asked {
+    pub(super) id: RequestId,
+    pub(super) arguments: QueryArguments,
+    pub(super) meta: Option<RequestMetaObject>,
+}
+
+/// What is an object in JSON. A derived reader takes an array of its members too, which the SDK refuses.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
+}
+
+/// Reads a line as that; `None`: it is another message, or one that the SDK has to refuse.
+pub(super) fn question(line: &[u8]) -> Option<Asked> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Params<'a> {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+        arguments: Object<QueryArguments>,
+        #[serde(default, rename = "_meta")]
+        meta: Option<RequestMetaObject>,
+    }
+    let line = std::str::from_utf8(line).ok()?;
+    let Request::<CallToolRequestMethod, Object<Params<'_>>> { id, params: Object(params), .. } =
+        serde_json::from_str(line).ok()?;
+    (Name::of(&params.name) == Some(Name::Query)).then_some(())?;
+    Some(Asked { id, arguments: params.arguments.0, meta: params.meta })
 }
 
 /// Writes a message, without a newline. The list of tools, which the handler leaves empty, is put in here.
@@ -131,9 +183,10 @@ fn beside(meta: Option<RequestMetaObject>) -> Extensions {
 
 #[cfg(test)]
 mod tests {
-    use rmcp::model::{ListToolsResult, Tool};
+    use rmcp::model::{ListToolsResult, ProgressToken, Tool};
 
     use super::*;
+    use crate::service::Question;
 
     fn by_the_sdk(line: &str) -> Option<ClientJsonRpcMessage> {
         serde_json::from_str(line).ok()
@@ -178,6 +231,50 @@ mod tests {
                     "{line}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_question_is_read_as_its_call_is_and_nothing_else_is_one() {
+        let call =
+            |params: &str| format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{params}}}"#);
+        for (params, prompt, token) in [
+            (r#"{"name":"codex_query","arguments":{"prompt":"a \u00e9"}}"#, "a é", None),
+            (
+                r#"{"arguments":{"model":"m","prompt":"p"},"_meta":{"progressToken":3},"name":"codex\u005fquery"}"#,
+                "p",
+                Some(3),
+            ),
+            (r#"{"name":"codex_query","arguments":{"prompt":"p"},"_meta":null}"#, "p", None),
+        ] {
+            let asked = question(call(params).as_bytes()).expect(params);
+            let given: Question = asked.arguments.into();
+            let told = asked.meta.and_then(|meta| meta.get_progress_token());
+            assert_eq!((asked.id, given.prompt.as_str()), (RequestId::Number(7), prompt), "{params}");
+            assert_eq!(told, token.map(|token| ProgressToken(RequestId::Number(token))), "{params}");
+            let Some(JsonRpcMessage::Request(JsonRpcRequest {
+                request: ClientRequest::CallToolRequest(by_the_sdk),
+                ..
+            })) = by_the_sdk(&call(params))
+            else {
+                panic!("{params}")
+            };
+            let by_the_sdk =
+                tools::arguments::<QueryArguments>(Name::Query, by_the_sdk.params.arguments).unwrap();
+            assert_eq!(Question::from(by_the_sdk), given, "{params}");
+        }
+        for params in [
+            r#"{"name":"codex_models","arguments":{"prompt":"p"}}"#,
+            r#"{"name":"codex_query"}"#,
+            r#"{"name":"codex_query","arguments":null}"#,
+            r#"{"name":"codex_query","arguments":{"prompt":1}}"#,
+            r#"{"name":"codex_query","arguments":["p"]}"#,
+            r#"["codex_query",{"prompt":"p"}]"#,
+            r#"{"name":"codex_query","arguments":{"prompt":"p","further":1}}"#,
+            r#"{"name":"codex_query","arguments":{"prompt":"p"},"task":{}}"#,
+            r#"{"name":"codex_query","arguments":{"prompt":"p"},"requestState":"s"}"#,
+        ] {
+            assert!(question(call(params).as_bytes()).is_none(), "{params}");
         }
     }
 

@@ -5,14 +5,17 @@
 //! that an answer meant for an earlier connection cannot be taken for one of this.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rmcp::RoleServer;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, RequestId,
-    ServerJsonRpcMessage,
+    CallToolRequestMethod, ClientJsonRpcMessage, ClientNotification, ClientRequest, ConstString as _,
+    ErrorCode, ErrorData, JsonRpcMessage, ProtocolVersion, RequestId, RequestMetaObject,
+    ServerJsonRpcMessage, ServerResult,
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
@@ -20,14 +23,16 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
-use super::calls::{Calls, Cancellation};
-use super::message;
+use super::calls::{Cancellation, Open};
+use super::handler::{Call, Handler};
+use super::message::{self, Asked};
 use crate::debug::Tag;
 use crate::line_io::{LineReader, Read};
 use crate::server::Server;
-use crate::session::Session;
 use crate::shutdown::Phase;
 use crate::task;
 
@@ -35,15 +40,27 @@ use crate::task;
 /// these used up no further line is read, so a client that does not read its answers holds a bounded amount.
 const SLACK: usize = 32;
 
+/// How long the end of a connection waits for the answers to questions: they are written at once, unless the client does not read.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
 /// The version of JSON-RPC (its specification, §4).
 const VERSION: &str = "2.0";
 
+/// What the SDK has agreed on with the client, seen from what it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Era {
+    /// Nothing yet.
+    Unknown,
+    /// A version of the protocol in which requests say nothing of themselves.
+    Negotiated,
+    /// Each request says how it is to be understood (2026-07-28).
+    Stateless,
+}
+
 /// One connection, as the SDK sees it.
 pub(super) struct SocketTransport {
-    session: Arc<Session>,
-    server: Arc<Server>,
+    handler: Arc<Handler>,
     reader: LineReader,
-    calls: Arc<Calls>,
     /// A place for each request from its line to the last byte of its answer.
     in_hand: Arc<Semaphore>,
     places: u32,
@@ -51,31 +68,22 @@ pub(super) struct SocketTransport {
     place: Option<OwnedSemaphorePermit>,
     /// Whether a request has come. The SDK gives a connection up whose first message is anything else.
     begun: bool,
-    /// Cancelled when a call is left to the next daemon.
-    leaving: CancellationToken,
+    era: Era,
     /// Nothing more is read; what is in hand is still answered.
     ended: bool,
 }
 
 impl SocketTransport {
-    pub(super) fn new(
-        session: Arc<Session>,
-        server: Arc<Server>,
-        reader: LineReader,
-        calls: Arc<Calls>,
-        leaving: CancellationToken,
-    ) -> Self {
-        let places = server.limits.calls_per_session + SLACK;
+    pub(super) fn new(handler: Arc<Handler>, reader: LineReader) -> Self {
+        let places = handler.server.limits.calls_per_session + SLACK;
         Self {
-            session,
-            server,
+            handler,
             reader,
-            calls,
             in_hand: Arc::new(Semaphore::new(places)),
             places: u32::try_from(places).unwrap_or(u32::MAX),
             place: None,
             begun: false,
-            leaving,
+            era: Era::Unknown,
             ended: false,
         }
     }
@@ -85,6 +93,13 @@ impl SocketTransport {
     /// Not async, like everything between a line that was taken from the reader and its fate: the SDK drops the future of
     /// [`Transport::receive`] whenever something else is ready.
     fn accept(&mut self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
+        if self.era != Era::Unknown
+            && let Some(asked) = message::question(line)
+            && let Some(is_stateless) = self.understood(asked.meta.as_ref())
+        {
+            self.ask(asked, is_stateless, line.len());
+            return None;
+        }
         let Ok(message) = message::read(line) else {
             match serde_json::from_slice(line) {
                 Ok(head) => self.refuse(&head),
@@ -95,8 +110,13 @@ impl SocketTransport {
         match message {
             JsonRpcMessage::Request(mut request) => {
                 self.begun = true;
-                request.id = number(self.calls.open(request.id, self.place.take()));
-                self.tell(&request.id, &request.request, line.len());
+                request.id = number(self.handler.calls.open(Open::new(request.id, self.place.take())));
+                let method = match &request.request {
+                    // It may say anything.
+                    ClientRequest::CustomRequest(_) => "an unknown method",
+                    known => known.method(),
+                };
+                self.tell(&request.id, method, line.len());
                 Some(JsonRpcMessage::Request(request))
             }
             _ if !self.begun => None,
@@ -105,12 +125,12 @@ impl SocketTransport {
                     let params = &mut cancelled.params;
                     let how = Cancellation::from_reason(params.reason.as_deref());
                     let id = params.request_id.as_ref()?;
-                    let n = self.calls.cancel(id, how);
+                    let n = self.handler.calls.cancel(id, how);
                     // Its client takes no notice of an answer that it does not wait for.
                     if how == Cancellation::Detach
-                        && let Some(turn) = self.calls.crossed(id, n)
+                        && let Some(turn) = self.handler.calls.crossed(id, n)
                     {
-                        self.server.service.abandon(turn);
+                        self.handler.server.service.abandon(turn);
                     }
                     // Without such a request it has its answer already.
                     params.request_id = Some(number(n?));
@@ -128,14 +148,58 @@ impl SocketTransport {
         }
     }
 
+    /// Whether a request with this metadata is of the stateless era. `None`: the SDK has to say that it cannot be answered.
+    fn understood(&self, meta: Option<&RequestMetaObject>) -> Option<bool> {
+        const STATELESS: ProtocolVersion = ProtocolVersion::V_2026_07_28;
+        match meta.and_then(RequestMetaObject::protocol_version) {
+            Some(version) => {
+                let is_whole = meta.is_some_and(|meta| meta.missing_required_keys(&STATELESS).is_empty());
+                (version == STATELESS && is_whole).then_some(true)
+            }
+            None => (self.era == Era::Negotiated).then_some(false),
+        }
+    }
+
+    /// Has a question answered by a task of its own. The SDK would pass each message through three, and move it from one to the next.
+    fn ask(&mut self, asked: Asked, is_stateless: bool, bytes: usize) {
+        let Asked { id, arguments, meta } = asked;
+        let called_off = self.handler.session.over.child_token();
+        let progress = meta.as_ref().and_then(RequestMetaObject::get_progress_token);
+        let place = self.place.take();
+        let n = self.handler.calls.open(Open { id, place, called_off: Some(called_off.clone()) });
+        self.tell(&n, CallToolRequestMethod::VALUE, bytes);
+        let handler = Arc::clone(&self.handler);
+        let _detached = task::spawn(
+            &self.handler.server.tracker,
+            "question",
+            async move {
+                let question = handler.question(arguments, Call { n, progress, called_off });
+                let mut result = tokio::select! {
+                    biased;
+                    result = question => result,
+                    // Also one that waits for the disk: the daemon's end waits for this task.
+                    () = handler.session.over.cancelled() => return,
+                };
+                if !is_stateless {
+                    // Older peers know no such member.
+                    result.result_type = None;
+                }
+                let Some(Open { id, place, .. }) = handler.calls.close(n) else { return };
+                let answer = ServerJsonRpcMessage::response(ServerResult::CallToolResult(result), id);
+                match message::write(&answer) {
+                    // A session that is over has nobody to tell.
+                    Ok(line) => drop(handler.session.writer.write(line).await),
+                    Err(error) => tracing::error!(%error, "could not write an answer"),
+                }
+                drop(place);
+            }
+            .in_current_span(),
+        );
+    }
+
     /// Tells of a request whoever asked to hear.
-    fn tell(&self, id: &RequestId, request: &ClientRequest, bytes: usize) {
-        let Some(listener) = self.session.listener() else { return };
-        let method = match request {
-            // It may say anything.
-            ClientRequest::CustomRequest(_) => "an unknown method",
-            known => known.method(),
-        };
+    fn tell(&self, id: &impl Display, method: &str, bytes: usize) {
+        let Some(listener) = self.handler.session.listener() else { return };
         listener.tell(Tag::Mcp, format_args!("Request {id}: {method}, {bytes} bytes"));
     }
 
@@ -161,8 +225,8 @@ impl SocketTransport {
     fn refuse_as(&mut self, id: &Value, code: ErrorCode, message: String) {
         // The shim counts every request line; so does this side, also one that the SDK never sees.
         if let Ok(id) = RequestId::deserialize(id) {
-            let n = self.calls.open(id, None);
-            self.calls.close(n);
+            let n = self.handler.calls.open(Open::new(id, None));
+            self.handler.calls.close(n);
         }
         self.answer(id, code, message);
     }
@@ -177,8 +241,8 @@ impl SocketTransport {
     fn answer(&mut self, id: &Value, code: ErrorCode, message: String) {
         let error = ErrorData::new(code, message, None);
         let line = serde_json::json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string().into_bytes();
-        let (session, place) = (Arc::clone(&self.session), self.place.take());
-        let _detached = task::spawn(&self.server.tracker, "mcp refusal", async move {
+        let (session, place) = (Arc::clone(&self.handler.session), self.place.take());
+        let _detached = task::spawn(&self.handler.server.tracker, "mcp refusal", async move {
             // A session that is over has nobody to tell.
             let _over = session.writer.write(line).await;
             drop(place);
@@ -186,12 +250,10 @@ impl SocketTransport {
     }
 
     /// Waits until everything in hand is answered, or nobody is there to read it.
-    async fn last_answers(&mut self) {
-        self.place = None;
+    async fn last_answers(&self) {
         tokio::select! {
-            () = self.session.over.cancelled() => {}
-            () = self.session.writer.peer_gone() => {}
-            () = self.server.shutdown.reached(Phase::Closing) => {}
+            () = self.handler.session.over.cancelled() => {}
+            () = self.handler.session.writer.peer_gone() => {}
             _all = self.in_hand.acquire_many(self.places) => {}
         }
     }
@@ -200,29 +262,31 @@ impl SocketTransport {
     fn own_id(&self, shown: &RequestId) -> Option<RequestId> {
         let RequestId::String(shown) = shown else { return None };
         let (incarnation, n) = shown.strip_prefix("codex-oauth-")?.split_once('-')?;
-        (incarnation == self.session.incarnation.to_string()).then_some(())?;
+        (incarnation == self.handler.session.incarnation.to_string()).then_some(())?;
         n.parse().ok().map(RequestId::Number)
     }
 
     /// Puts the client's ids back on what goes out, with the place that it holds until it is written. `None`: there is
     /// nobody to answer any more.
     fn outward(
-        &self,
+        &mut self,
         message: ServerJsonRpcMessage,
     ) -> Option<(ServerJsonRpcMessage, Option<OwnedSemaphorePermit>)> {
         Some(match message {
             JsonRpcMessage::Response(mut response) => {
-                let (id, place) = self.calls.close(as_number(&response.id)?)?;
+                self.era = self.era.after(&response.result);
+                let Open { id, place, .. } = self.handler.calls.close(as_number(&response.id)?)?;
                 response.id = id;
                 (JsonRpcMessage::Response(response), place)
             }
             JsonRpcMessage::Error(mut error) => {
-                let (id, place) = error.id.as_ref().and_then(as_number).and_then(|n| self.calls.close(n))?;
+                let n = error.id.as_ref().and_then(as_number)?;
+                let Open { id, place, .. } = self.handler.calls.close(n)?;
                 error.id = Some(id);
                 (JsonRpcMessage::Error(error), place)
             }
             JsonRpcMessage::Request(mut request) => {
-                let shown = format!("codex-oauth-{}-{}", self.session.incarnation, request.id);
+                let shown = format!("codex-oauth-{}-{}", self.handler.session.incarnation, request.id);
                 request.id = RequestId::String(shown.into());
                 (JsonRpcMessage::Request(request), None)
             }
@@ -242,7 +306,7 @@ impl Transport<RoleServer> for SocketTransport {
         &mut self,
         item: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        let session = Arc::clone(&self.session);
+        let session = Arc::clone(&self.handler.session);
         let encoded = self.outward(in_words(item)).map(|(message, place)| (message::write(&message), place));
         async move {
             let Some((line, place)) = encoded else { return Ok(()) };
@@ -256,17 +320,17 @@ impl Transport<RoleServer> for SocketTransport {
         while !self.ended {
             if self.place.is_none() {
                 let place = tokio::select! {
-                    () = self.session.over.cancelled() => return None,
-                    () = self.server.shutdown.reached(Phase::Closing) => return None,
+                    () = self.handler.session.over.cancelled() => return None,
+                    () = self.handler.server.shutdown.reached(Phase::Closing) => return None,
                     // The semaphore is never closed.
                     place = Arc::clone(&self.in_hand).acquire_owned() => place.ok()?,
                 };
                 self.place = Some(place);
             }
             let read = tokio::select! {
-                () = self.session.over.cancelled() => return None,
-                () = self.server.shutdown.reached(Phase::Closing) => return None,
-                () = left(&self.leaving, &self.server) => {
+                () = self.handler.session.over.cancelled() => return None,
+                () = self.handler.server.shutdown.reached(Phase::Closing) => return None,
+                () = left(&self.handler.leaving, &self.handler.server) => {
                     self.ended = true;
                     break;
                 }
@@ -291,13 +355,42 @@ impl Transport<RoleServer> for SocketTransport {
                 Read::End { half_line: false } => self.ended = true,
             }
         }
-        self.last_answers().await;
+        self.place = None;
+        tokio::select! {
+            () = self.handler.server.shutdown.reached(Phase::Closing) => {}
+            () = self.last_answers() => {}
+        }
         None
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {
-        self.session.over.cancel();
+        // Turns that the daemon's end has cut short: the SDK has waited for its own, and questions are not among them.
+        self.place = None;
+        let _late = timeout(LAST_ANSWERS, self.last_answers()).await;
+        self.handler.session.over.cancel();
         Ok(())
+    }
+}
+
+impl Era {
+    /// What is known when the SDK has sent `result`.
+    fn after(self, result: &ServerResult) -> Self {
+        match (self, result) {
+            (Self::Unknown, ServerResult::InitializeResult(begun))
+                if begun.protocol_version < ProtocolVersion::V_2026_07_28 =>
+            {
+                Self::Negotiated
+            }
+            // Answered before it has made up its mind.
+            (
+                Self::Unknown,
+                ServerResult::InitializeResult(_)
+                | ServerResult::DiscoverResult(_)
+                | ServerResult::EmptyResult(_),
+            ) => Self::Unknown,
+            (Self::Unknown, _) => Self::Stateless,
+            (known, _) => known,
+        }
     }
 }
 

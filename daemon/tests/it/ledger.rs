@@ -1,6 +1,6 @@
 //! Questions whose client lost its connection, stopped waiting, or died: joined, kept, never asked twice.
 
-use codex_oauth_proto::api::{Empty, turn};
+use codex_oauth_proto::api::{Empty, daemon, turn};
 use codex_oauth_proto::hello::Role;
 use codex_oauth_rig::{Lines, Rig, Shim, binary, eventually, text_of};
 use fake_openai::{Effect, Endpoint, Entry};
@@ -43,6 +43,8 @@ fn a_running_turn_is_joined_an_ended_one_gives_its_answer_and_an_unlisted_reques
     ask(&mut first, "paid for once");
     rig.fake.wait_for(|entries| streaming(entries, 1)).unwrap();
     drop(first);
+    let mut api = rig.api();
+    eventually("its end is seen", || api.call::<daemon::Status>(&Empty {}).unwrap().sessions == 1);
     // `initialize` was its first request, the question its second.
     let listed = json!([{"n": 2, "id": "q", "sent": true}]);
     let mut joined = session(&rig, "client", 3, &listed);

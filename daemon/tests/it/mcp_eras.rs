@@ -65,6 +65,42 @@ fn a_probe_then_stateless_requests_as_claude_code_sends_them() {
     assert!(text_of(&result).contains("stateless"));
 }
 
+/// What a client sees of an answer, without the line that tells how long it took.
+fn shape(result: &Value) -> (Vec<&String>, &Value, usize) {
+    let content = result["content"].as_array().unwrap();
+    (result.as_object().unwrap().keys().collect(), &content[0], content.len())
+}
+
+#[test]
+fn a_question_is_answered_alike_whether_the_sdk_passes_it_on_or_not() {
+    let rig = Rig::new();
+    let _daemon = rig.signed_in();
+    let plain = json!({"name": "codex_query", "arguments": {"prompt": "alike"}});
+    // The first request of a session goes by way of the SDK, which learns from it how the client speaks.
+    let mut stateless = Shim::spawn(&rig.home);
+    let [by_sdk, at_once] = [1, 2]
+        .map(|id| stateless.request(&json!(id), "tools/call", &modern(plain.clone()))["result"].clone());
+    assert_eq!(shape(&by_sdk), shape(&at_once));
+    assert_eq!((&by_sdk["resultType"], &at_once["resultType"]), (&json!("complete"), &json!("complete")));
+    // So does one that names an older version by itself.
+    let mut named = plain.clone();
+    named["_meta"] = json!({"io.modelcontextprotocol/protocolVersion": "2025-11-25"});
+    let mut negotiated = Shim::initialized(&rig.home);
+    let [by_sdk, at_once] =
+        [&named, &plain].map(|params| negotiated.request(&json!(1), "tools/call", params)["result"].clone());
+    assert_eq!(shape(&by_sdk), shape(&at_once));
+    assert!(at_once.get("resultType").is_none(), "{at_once}");
+    // What cannot be understood is refused in the same words, wherever it comes.
+    for (faulty, code) in [("2099-01-01", -32022), ("2026-07-28", -32602)] {
+        let mut params = plain.clone();
+        params["_meta"] = json!({"io.modelcontextprotocol/protocolVersion": faulty});
+        for shim in [&mut stateless, &mut negotiated] {
+            assert_eq!(shim.request(&json!(1), "tools/call", &params)["error"]["code"], code, "{faulty}");
+        }
+    }
+    assert_eq!(stateless.request(&json!(1), "tools/call", &plain)["error"]["code"], -32602);
+}
+
 #[test]
 fn a_probe_of_a_version_that_does_not_exist_leaves_the_way_open_to_initialize() {
     let rig = Rig::new();
