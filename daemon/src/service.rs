@@ -33,7 +33,7 @@ pub(crate) use account::Probing;
 pub(crate) use ledger::{ASKED_BEFORE, Abandoned};
 pub(crate) use probe::Ways;
 pub(crate) use summary::clock;
-pub(crate) use turn::{Names, Outcome, PROGRESS_EVERY, Question, Turn, TurnEvent, millis};
+pub(crate) use turn::{Names, Outcome, PROGRESS_EVERY, Progress, Question, Turn, TurnEvent, millis};
 
 /// The service; every clone is the same one.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{ApiSession, params};
 use crate::secret::Secret;
-use crate::service::{Question, TurnEvent};
+use crate::service::{Progress, Question, TurnEvent};
 use crate::session::draining;
 use crate::shutdown::Phase;
 
@@ -159,7 +159,8 @@ async fn turn_start(api: &ApiSession, id: Option<Value>, given: Value) {
                 let delta = turn::Delta { turn_id: turn_id.clone(), delta };
                 api.notify(turn::DELTA, &delta).await;
             }
-            TurnEvent::Progress { message, elapsed_ms } => {
+            TurnEvent::Progress(now) => {
+                let Progress { message, elapsed_ms } = *now;
                 let progress = turn::Progress { turn_id: turn_id.clone(), message, elapsed_ms };
                 api.notify(turn::PROGRESS, &progress).await;
             }

@@ -63,7 +63,8 @@ impl Handler {
 
     /// A question: the call that neither needs the SDK nor waits for it.
     pub(super) async fn question(&self, arguments: QueryArguments, call: Call) -> CallToolResult {
-        let answer = self.query(self.of_folder(arguments.into()), &call);
+        // In a box: what follows moves it.
+        let answer = Box::pin(self.query(self.of_folder(arguments.into()), &call));
         match self.carried_out(Some(call.n), Name::Query, answer).await {
             Ok(content) => CallToolResult::success(content),
             Err(error) => failure(&error),
@@ -251,7 +252,7 @@ impl Handler {
                 event = turn.next() => match event {
                     // Nobody here is told of it.
                     Some(TurnEvent::Delta(_)) => {}
-                    Some(TurnEvent::Progress { message, elapsed_ms }) => progress.set(message, elapsed_ms),
+                    Some(TurnEvent::Progress(now)) => progress.set(now.message, now.elapsed_ms),
                     Some(TurnEvent::Sent(knows)) => {
                         let told = self.session.writer.write_for_good(format!("@sent {n}").into_bytes()).await;
                         if told.is_err() && !self.is_released(&turn) {

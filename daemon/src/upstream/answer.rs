@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use super::classify;
-use super::error::{ErrorKind, MAX_SAMPLE_CHARS, Retry};
+use super::error::{ErrorKind, Retry};
 use super::events::{self, Completion, Event};
 use super::glance;
 use super::rate_limits::RateLimitEvent;
@@ -18,6 +18,9 @@ pub const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 
 /// The longest JSON document; an answer grows when escaped.
 const MAX_REPLY_BYTES: usize = 16 * 1024 * 1024;
+
+/// Kept of the beginning of a body, for errors: a sample, unless nearly all of its characters have four bytes.
+const SAMPLE_BYTES: usize = 1024;
 
 /// Room for the text of an answer that is not long, made at once; a longer one makes its own.
 const USUAL_ANSWER_BYTES: usize = 512;
@@ -82,7 +85,7 @@ impl Answer {
     /// Takes the next body bytes.
     pub(super) fn feed(&mut self, chunk: &[u8]) -> Fed {
         self.bytes += chunk.len() as u64;
-        let room = (MAX_SAMPLE_CHARS * 4).saturating_sub(self.head.len());
+        let room = SAMPLE_BYTES.saturating_sub(self.head.len());
         self.head.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if matches!(self.shape, Shape::Unknown) {
             match chunk.trim_ascii_start().first() {

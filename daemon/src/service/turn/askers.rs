@@ -106,7 +106,7 @@ impl Askers {
     }
 
     /// The last word. Nobody can join after this.
-    pub(super) async fn end(&self, outcome: Outcome) {
+    pub(super) async fn end(&self, outcome: Box<Outcome>) {
         let senders = {
             let mut listeners = self.0.lock();
             listeners.ended = true;
@@ -114,14 +114,15 @@ impl Askers {
         };
         let Some(((_, last), others)) = senders.split_last() else { return };
         for (_, sender) in others {
-            let _gone = sender.send(TurnEvent::Ended(Box::new(outcome.clone()))).await;
+            let _gone = sender.send(TurnEvent::Ended(outcome.clone())).await;
         }
-        let _gone = last.send(TurnEvent::Ended(Box::new(outcome))).await;
+        let _gone = last.send(TurnEvent::Ended(outcome)).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Progress;
     use super::*;
 
     #[tokio::test]
@@ -145,10 +146,11 @@ mod tests {
         let mut shows = askers.join(Hears::Text).unwrap().unwrap();
         let mut waits = askers.join(Hears::Progress).unwrap().unwrap();
         askers.tell(TurnEvent::Delta("a".to_owned())).await;
-        askers.tell(TurnEvent::Progress { message: "m".to_owned(), elapsed_ms: 1 }).await;
+        let progress = Progress { message: "m".to_owned(), elapsed_ms: 1 };
+        askers.tell(TurnEvent::Progress(Box::new(progress))).await;
         assert!(matches!(shows.recv().await, Some(TurnEvent::Delta(text)) if text == "a"));
         for hears in [&mut shows, &mut waits] {
-            assert!(matches!(hears.recv().await, Some(TurnEvent::Progress { .. })));
+            assert!(matches!(hears.recv().await, Some(TurnEvent::Progress(_))));
         }
     }
 

@@ -4,7 +4,7 @@ use codex_oauth_proto::people::words;
 use tokio::time::Instant;
 
 use super::askers::Askers;
-use super::{TurnEvent, millis};
+use super::{Progress, TurnEvent, millis};
 use crate::upstream::UpstreamEvent;
 
 /// Tells the asker, as long as there is one.
@@ -16,7 +16,8 @@ pub(super) struct Teller {
 impl Teller {
     pub(super) async fn tell(&self, message: impl Into<String>) {
         let elapsed_ms = millis(self.began.elapsed());
-        self.askers.tell(TurnEvent::Progress { message: message.into(), elapsed_ms }).await;
+        let progress = Progress { message: message.into(), elapsed_ms };
+        self.askers.tell(TurnEvent::Progress(Box::new(progress))).await;
     }
 
     pub(super) async fn pass_on(&self, event: UpstreamEvent) {

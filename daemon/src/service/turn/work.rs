@@ -35,7 +35,7 @@ pub(super) async fn work(
     question: Question,
     cancel: CancellationToken,
     askers: Askers,
-    tracer: Tracer,
+    tracer: Box<Tracer>,
 ) {
     let began = tracer.accepted();
     let teller = Teller { askers, began };
@@ -100,7 +100,7 @@ pub(super) async fn work(
         running.inner.state.committed().await;
         kill_point::reached("kept");
     }
-    teller.askers.end(outcome).await;
+    teller.askers.end(Box::new(outcome)).await;
     drop(running);
 }
 
@@ -111,7 +111,7 @@ struct Course {
     /// What had come of the answer.
     partial: Mutex<String>,
     served: Served,
-    tracer: Tracer,
+    tracer: Box<Tracer>,
 }
 
 /// From the token to the answer.
