@@ -1,5 +1,5 @@
-//! The `mcp` dialect: the Model Context Protocol, served by the official SDK over our own transport. It holds no logic of
-//! its own: each tool is a call of the service.
+//! The `mcp` dialect: the Model Context Protocol, served by the official SDK over our own transport, which answers questions itself. It
+//! holds no logic of its own: each tool is a call of the service.
 
 mod calls;
 mod handler;

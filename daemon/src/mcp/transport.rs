@@ -3,6 +3,9 @@
 //! The SDK's own line transport drops what it cannot read and knows a request by the client's id. Here every request is
 //! answered, is known to the SDK by its number, and requests of the daemon's own carry the connection in their id, so
 //! that an answer meant for an earlier connection cannot be taken for one of this.
+//!
+//! Questions do not reach the SDK: it would pass each through three tasks and two queues, a fifth of what a question costs the
+//! daemon. What they need of it, the versions of the protocol, is seen from what it sends ([`Era`]).
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -160,7 +163,7 @@ impl SocketTransport {
         }
     }
 
-    /// Has a question answered by a task of its own. The SDK would pass each message through three, and move it from one to the next.
+    /// Has a question answered by a task of its own.
     fn ask(&mut self, asked: Asked, is_stateless: bool, bytes: usize) {
         let Asked { id, arguments, meta } = asked;
         let called_off = self.handler.session.over.child_token();
