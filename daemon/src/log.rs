@@ -2,6 +2,7 @@
 //!
 //! Promises: whoever logs never waits; what could not be written is counted; a log that is ours stays below 30 MiB.
 
+mod fields;
 mod file;
 mod sink;
 
@@ -13,6 +14,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::fields::Fields;
 use self::file::LogFile;
 use self::sink::{Sink, Target};
 use crate::debug;
@@ -40,7 +42,8 @@ impl Log {
             Ok(None) | Err(_) => Target::Stderr,
         };
         let sink = Sink::start(target).map_err(|error| format!("could not start the log: {error}"))?;
-        let line = tracing_subscriber::fmt::layer().with_writer(sink.clone()).with_ansi(false);
+        let line =
+            tracing_subscriber::fmt::layer().fmt_fields(Fields).with_writer(sink.clone()).with_ansi(false);
         // The journal has its own times.
         let line = if is_journal() { line.without_time().boxed() } else { line.boxed() };
         // A second start, in tests, keeps the first.
