@@ -26,6 +26,7 @@ mod upstream;
 use std::process::ExitCode;
 
 use args::Args;
+use calls::On;
 use error::Error;
 use home::{Backend, House};
 use table::Table;
@@ -60,8 +61,9 @@ fn measure(args: &Args, table: &mut Table) -> Result<(), Error> {
             first::measure(args, &house, table)
         }
         "tool-call" => {
-            calls::measure(args, table)?;
-            pooled::measure(args, table)
+            calls::measure(args, On::Any, table)?;
+            pooled::measure(args, table)?;
+            calls::measure(args, On::One, table)
         }
         "limits" => limits::measure(args, table),
         "storm" => storm::measure(args, table),
