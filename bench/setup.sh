@@ -1,11 +1,12 @@
-# What the benchmarks run beside and how it gets here. Sourced by `cold-start` and `tool-call`, in the root of the workspace.
+# What the benchmarks run beside and how it gets here. Sourced by the scripts beside it, in the root of the workspace.
 #
 # Everything lands in .cache/bench and target; the one system-wide change is Debian's musl-tools, when musl-gcc is missing.
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # what the functions set is for who sources this
 
 cache=$PWD/.cache/bench
-target=${CARGO_TARGET_DIR:-$PWD/target}
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+gnu=x86_64-unknown-linux-gnu
 musl=x86_64-unknown-linux-musl
 fastmcp_version=4.1.2
 
@@ -18,13 +19,38 @@ die() {
     exit 1
 }
 
-# Ours, as it ships: the daemon dynamic with glibc, the shim static with musl.
+# shipped FOLDER FLAG...: daemon and command line as ./dist builds them.
+shipped() {
+    local folder=$1 flags='"-Ctarget-feature=+crt-static"' flag
+    shift
+    for flag; do
+        flags+=",\"$flag\""
+    done
+    (unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS &&
+        cargo build --quiet --locked --release --config "target.$gnu.rustflags=[$flags]" --target "$gnu" \
+            --target-dir "$folder" -p codex-oauthd -p codex-oauth)
+}
+
+# Ours, as it ships: the daemon static with glibc, the shim static with musl.
 build_ours() {
+    local profile
+    build_driver
+    say "building codex-oauthd (minutes the first time)"
+    # By its content: cargo sees the flag and not the file.
+    profile=$target/$(sha256sum "daemon/pgo/$gnu.profdata" | cut -c1-16).profdata
+    mkdir -p "$target"
+    cp "daemon/pgo/$gnu.profdata" "$profile"
+    shipped "$target" "-Cprofile-use=$profile"
+    ours=(--daemon "$target/$gnu/release/codex-oauthd" --shim "$shim")
+}
+
+# What measures, and the shim.
+build_driver() {
     command -v cargo >/dev/null || die "cargo is missing: install Rust (rustup), then run it again"
-    say "building codex-oauthd, codex-oauth-mcp and the driver (minutes the first time)"
-    cargo build --quiet --locked --release -p codex-oauthd -p codex-oauth -p codex-oauth-bench
+    say "building codex-oauth-mcp and the driver (minutes the first time)"
+    cargo build --quiet --locked --release -p codex-oauth-bench
     cargo build --quiet --locked --profile shim --target "$musl" -p codex-oauth-mcp
-    ours=(--daemon "$target/release/codex-oauthd" --shim "$target/$musl/shim/codex-oauth-mcp")
+    shim=$target/$musl/shim/codex-oauth-mcp
     driver=$target/release/codex-oauth-bench
 }
 

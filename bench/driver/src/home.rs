@@ -218,10 +218,12 @@ impl House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        if let Some(mut child) = self.daemon.take() {
+        let Some(mut child) = self.daemon.take() else { return };
+        // In the orderly way, in which a daemon that counts writes down what it has counted.
+        if end(child.id()).is_err() {
             let _ended = child.kill();
-            let _ended = child.wait();
         }
+        let _ended = child.wait();
     }
 }
 
