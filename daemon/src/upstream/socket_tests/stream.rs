@@ -107,6 +107,26 @@ async fn turns_that_end_properly_share_one_connection() {
     assert_eq!(connections, [0]);
 }
 
+#[tokio::test]
+async fn a_word_behind_the_terminal_event_does_not_cost_the_connection() {
+    let server = Server::of_turns(|_, _| {
+        let answer = format!("{CREATED}{}{COMPLETED}", done("a"));
+        let steps = [stream_head(&[]), chunk(&answer), chunk("data: [DONE]\n\n"), stream_end()];
+        // In one write: what is there at once is what counts.
+        let bytes = steps.into_iter().flat_map(|step| match step {
+            Step::Write(bytes) => bytes,
+            Step::Cut | Step::Hold => Vec::new(),
+        });
+        vec![Step::Write(bytes.collect())]
+    })
+    .await;
+    let upstream = upstream(&server);
+    for _ in 0..3 {
+        respond(&upstream).await.0.expect("an answer");
+    }
+    assert!(server.requests("").iter().all(|request| request.connection == 0));
+}
+
 /// Clocks whose wall is `slept` ahead, and how to let the computer sleep.
 fn clocks() -> (Clocks, Arc<AtomicU64>) {
     let slept = Arc::new(AtomicU64::new(0));
