@@ -9,7 +9,7 @@ use interprocess::os::windows::security_descriptor::SecurityDescriptor;
 use tempfile::TempDir;
 use widestring::U16CString;
 
-use super::{Stream, current_user, pipe_security};
+use super::{Stream, current_user, dial, pipe_security};
 use crate::caller::Caller;
 use crate::connect::{ConnectError, connect};
 use crate::dir;
@@ -73,12 +73,19 @@ fn both_ends_write_much_while_their_reads_pend() {
 fn a_pipe_of_another_owner_is_told_by_name_and_hears_nothing() {
     let (_folder, endpoint) = place();
     let listener = listen(&endpoint, &format!("O:BAD:P(A;;GA;;;{})", current_user())).unwrap();
+    // A client that has gone before it is accepted is passed over, and the next one waited for: that one says goodbye.
+    let serving = thread::spawn(move || {
+        let mut heard = Vec::new();
+        while heard.is_empty() {
+            listener.accept().unwrap().read_to_end(&mut heard).unwrap();
+        }
+        heard
+    });
     let refused = open(&endpoint).unwrap_err();
     assert!(matches!(refused, ConnectError::ForeignDaemon { .. }), "{refused}");
     assert!(refused.to_string().contains("S-1-5-32-544"), "{refused}");
-    let mut heard = Vec::new();
-    let _broken = listener.accept().unwrap().read_to_end(&mut heard);
-    assert!(heard.is_empty(), "{heard:?}");
+    dial(&endpoint, current_user(), &Caller::unwatched()).unwrap().write_all(b"goodbye").unwrap();
+    assert_eq!(serving.join().unwrap(), b"goodbye", "and nothing before it");
 }
 
 #[test]
