@@ -142,7 +142,7 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
+    use std::sync::mpsc::{Receiver, Sender, channel};
     use std::time::Duration;
 
     use super::super::wait::{Wanted, wait_for};
@@ -152,19 +152,36 @@ mod tests {
         Instant::now() + Duration::from_millis(10)
     }
 
-    #[test]
-    fn what_nobody_reads_fills_the_outlet_and_never_blocks() {
-        let (mut reader, writer) = io::pipe().unwrap();
-        let outlet = Outlet::new(writer).unwrap();
-        let (bytes, mut total) = (vec![b'x'; 100_000], 0);
-        while wait_for(&[Wanted::Room(&outlet)], Some(soon())).is_some() {
-            total += outlet.try_write(&bytes).unwrap();
+    /// A sink that says when it is written to, and takes it when its gate's other end is dropped.
+    struct Gated(Sender<()>, Receiver<()>);
+
+    impl Write for Gated {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _untold = self.0.send(());
+            let _opened = self.1.recv();
+            Ok(bytes.len())
         }
-        assert!(total >= MAX_UNWRITTEN_BYTES);
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_nobody_takes_fills_the_outlet_and_never_blocks() {
+        let (told, writing) = channel();
+        let (gate, opened) = channel();
+        let outlet = Outlet::new(Gated(told, opened)).unwrap();
+        assert_eq!(outlet.try_write(b"x").unwrap(), 1);
+        writing.recv().unwrap();
+        let bytes = vec![b'x'; 100_000];
+        assert_eq!(outlet.try_write(&bytes).unwrap(), MAX_UNWRITTEN_BYTES);
+        assert_eq!(wait_for(&[Wanted::Room(&outlet)], Some(soon())), None);
         assert_eq!(outlet.try_write(&bytes).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert_eq!(outlet.drain(Some(soon())).unwrap_err().kind(), io::ErrorKind::TimedOut);
-        reader.read_exact(&mut vec![0; total]).unwrap();
+        drop(gate);
         outlet.drain(Some(Instant::now() + Duration::from_secs(60))).unwrap();
+        assert_eq!(wait_for(&[Wanted::Room(&outlet)], None), Some(vec![true]));
     }
 
     #[test]
