@@ -42,14 +42,23 @@ pub(crate) async fn serve(server: Arc<Server>, session: Arc<Session>, mut reader
 }
 
 impl ApiSession {
-    /// Reads requests until the peer's side ends, or the daemon does.
+    /// Reads requests until the peer's side ends, or the daemon does. Then it answers what has come, and what comes later does not
+    /// leave the peer: so that nobody wonders whether a request was carried out.
     async fn take_requests(self: &Arc<Self>, reader: &mut LineReader, workers: &TaskTracker) {
         let places = Arc::new(Semaphore::new(self.server.limits.calls_per_session));
+        let mut closed = false;
         loop {
             let read = tokio::select! {
+                biased;
                 () = self.session.over.cancelled() => return,
-                () = self.server.shutdown.reached(Phase::Closing) => return,
                 read = reader.next() => read,
+                () = self.server.shutdown.reached(Phase::Closing), if !closed => {
+                    closed = reader.close();
+                    if closed {
+                        continue;
+                    }
+                    return;
+                }
             };
             let line = match read {
                 Read::Line(line) => line,

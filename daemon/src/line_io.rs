@@ -54,6 +54,11 @@ impl LineReader {
         Self { stream, buffer: LineBuffer::new(MAX_LINE_BYTES) }
     }
 
+    /// Takes no more than what has come: then comes the end. False where that cannot be told apart.
+    pub(crate) fn close(&self) -> bool {
+        self.stream.refuse_input()
+    }
+
     /// The next line. Empty lines are passed over. A broken connection is an end.
     pub(crate) async fn next(&mut self) -> Read {
         loop {

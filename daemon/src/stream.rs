@@ -17,7 +17,7 @@ use interprocess::local_socket::traits::StreamCommon as _;
 use interprocess::os::unix::uds_local_socket;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, Shutdown};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -112,6 +112,14 @@ impl Stream {
         };
         watched(again, Interest::WRITABLE)?.writable().await?.retain_ready();
         Ok(())
+    }
+
+    /// Takes nothing more: from here on the peer's writes fail, and what has come is read before the end (a BSD, macOS too, drops
+    /// it). False where a connection has no halves.
+    pub(crate) fn refuse_input(&self) -> bool {
+        // It fails only where the peer has gone.
+        let _gone = rustix::net::shutdown(self.socket.get_ref(), Shutdown::Read);
+        true
     }
 
     /// Whether a peer whose input has ended reads no more either.

@@ -63,6 +63,12 @@ impl Stream {
         (&self.0).write(bytes).await
     }
 
+    /// A pipe has no halves.
+    #[expect(clippy::unused_self, reason = "as on Unix")]
+    pub(crate) const fn refuse_input(&self) -> bool {
+        false
+    }
+
     /// Whether a peer whose input has ended reads no more either: a pipe has no halves.
     #[expect(clippy::unused_self, reason = "as on Unix")]
     pub(crate) const fn hung_up(&self) -> bool {

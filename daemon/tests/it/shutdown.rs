@@ -1,13 +1,15 @@
 //! The end: what runs is finished or told, what is new is turned away, nothing is left.
 
 use std::collections::BTreeSet;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use codex_oauth_proto::api::daemon::{Drain, DrainParams};
 use codex_oauth_proto::api::trace::{List, ListParams};
 use codex_oauth_proto::hello::Role;
-use codex_oauth_rig::scale::figure;
-use codex_oauth_rig::{Daemon, Lines, Rig, eventually, text_of};
+use codex_oauth_rig::scale::{figure, rounds};
+use codex_oauth_rig::{Daemon, Lines, Rig, eventually, patience, text_of};
 use fake_openai::{Effect, Endpoint, Script};
 use rustix::process::Signal;
 use serde_json::json;
@@ -92,6 +94,38 @@ fn a_second_signal_does_not_wait_for_the_deadline() {
     daemon.signal(Signal::INT);
     assert_eq!(lines.answer(&json!(1))["result"]["isError"], true);
     assert!(daemon.wait().success());
+}
+
+#[test]
+fn a_request_that_has_left_its_client_is_answered_also_at_the_very_end() {
+    const SESSIONS: usize = 16;
+    const AHEAD: usize = 8;
+    let request = format!("{}\n", json!({"jsonrpc": "2.0", "id": 1, "method": "daemon/status"}));
+    let rig = Rig::new();
+    for round in 0..rounds(60) {
+        let mut daemon = rig.daemon();
+        let sessions: Vec<Lines> = (0..SESSIONS).map(|_| Lines::open(&rig.home, Role::Api)).collect();
+        let (asks, begun) = channel();
+        thread::scope(|scope| {
+            for mut lines in sessions {
+                let (asks, request) = (asks.clone(), &request);
+                scope.spawn(move || {
+                    loop {
+                        let sent = lines.send_until_full(request.as_bytes(), patience(), AHEAD);
+                        let answered = (0..sent).take_while(|_| lines.receive().is_some()).count();
+                        assert_eq!(answered, sent, "round {round}");
+                        let _known = asks.send(());
+                        if sent < AHEAD {
+                            return;
+                        }
+                    }
+                });
+            }
+            begun.iter().take(SESSIONS).for_each(drop);
+            daemon.signal(Signal::TERM);
+        });
+        assert!(daemon.wait().success());
+    }
 }
 
 #[test]
