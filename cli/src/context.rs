@@ -1,11 +1,16 @@
 //! What every command works with.
 
-use codex_oauth_proto::Client;
+use codex_oauth_proto::api::Method;
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::hello::Welcome;
+use codex_oauth_proto::{Client, ErrorCode, Retry, WireError};
 
 use crate::failure::Failure;
 use crate::output::{self, Output};
+
+/// Daemons that a call is offered to. Each hand-over is an upgrade or an end for want of use, so more than one in the
+/// instant between welcome and call is no hand-over.
+const MAX_OFFERS: u32 = 3;
 
 /// The process's surroundings.
 pub(crate) struct Context {
@@ -16,6 +21,19 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// A session and what its first call gives. A daemon that is about to end, and has not taken the call, leaves it to its successor.
+    pub(crate) fn call<M: Method>(&mut self, params: &M::Params) -> Result<(Client, M::Result), Failure> {
+        let mut offers = 1;
+        loop {
+            let mut client = self.connect()?;
+            match client.call::<M>(params) {
+                Ok(result) => return Ok((client, result)),
+                Err(error) if is_leaving(&error) && offers < MAX_OFFERS => offers += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// A session with the daemon, which is started when none runs. What it warns of is passed on as notes.
     pub(crate) fn connect(&mut self) -> Result<Client, Failure> {
         let mut client = Client::open_or_start(&self.env)?;
@@ -29,4 +47,9 @@ impl Context {
         }
         Ok(client)
     }
+}
+
+/// Whether the daemon ended before it took a call on.
+fn is_leaving(error: &WireError) -> bool {
+    matches!(error.code, ErrorCode::Draining | ErrorCode::DaemonUnavailable) && error.retry == Retry::Safe
 }

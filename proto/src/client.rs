@@ -130,6 +130,9 @@ impl Client {
 
     /// Calls a method and waits for its answer; notifications that come in between are kept for
     /// [`Self::notification`].
+    ///
+    /// # Errors
+    /// What the daemon says, or why it cannot be heard. One of [`Retry::Safe`] was not carried out.
     pub fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Result, WireError> {
         let params = serde_json::to_value(params).map_err(|error| unreadable(&error))?;
         let value = self.call_raw(M::NAME, params)?;
@@ -248,7 +251,7 @@ impl Client {
         self.stream
             .set_write_timeout(Some(WRITE_PATIENCE))
             .and_then(|()| self.stream.write_all(&line))
-            .map_err(|error| ReadError::Io(error).to_wire(Some(method)))?;
+            .map_err(|error| unsent(method, &error))?;
         Ok(id)
     }
 
@@ -345,6 +348,12 @@ impl ReadError {
             }
         }
     }
+}
+
+/// A line that was not written whole has no end, and the daemon carries out none of it.
+fn unsent(method: &str, error: &io::Error) -> WireError {
+    let message = format!("could not send {method} to the daemon: {error}");
+    WireError::daemon(ErrorCode::DaemonUnavailable, Retry::Safe, message).next(NextStep::Retry)
 }
 
 fn unreadable(error: &serde_json::Error) -> WireError {

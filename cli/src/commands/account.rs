@@ -32,7 +32,7 @@ pub(crate) fn run(context: &mut Context, command: AccountCommand) -> Result<Exit
 
 /// Shows the history, oldest first.
 fn history(context: &mut Context, json: bool, account: Option<String>) -> Result<Exit, Failure> {
-    let history = context.connect()?.call::<History>(&OfAccount { account })?;
+    let (_, history) = context.call::<History>(&OfAccount { account })?;
     if json {
         context.output.json(&history)?;
     } else if history.entries.is_empty() {

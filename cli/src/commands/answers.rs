@@ -15,9 +15,8 @@ const BEGINNING: usize = 40;
 
 /// Lists the kept answers, or prints one.
 pub(crate) fn run(context: &mut Context, args: AnswersArgs) -> Result<Exit, Failure> {
-    let mut client = context.connect()?;
     let Some(which) = args.which else {
-        let list = client.call::<List>(&Empty {})?;
+        let (_, list) = context.call::<List>(&Empty {})?;
         if args.json {
             context.output.json(&list)?;
         } else if list.turns.is_empty() {
@@ -27,15 +26,15 @@ pub(crate) fn run(context: &mut Context, args: AnswersArgs) -> Result<Exit, Fail
         }
         return Ok(Exit::Success);
     };
-    let turn_id = if which == "last" {
-        let latest = client.call::<List>(&Empty {})?.turns.into_iter().next();
+    let kept = if which == "last" {
+        let (mut client, list) = context.call::<List>(&Empty {})?;
         let none =
             || WireError::caller(ErrorCode::InvalidArguments, "could not find an answer: none is kept");
-        latest.ok_or_else(none)?.outcome.turn_id
+        let turn_id = list.turns.into_iter().next().ok_or_else(none)?.outcome.turn_id;
+        client.call::<Read>(&ReadParams { turn_id })?
     } else {
-        which
+        context.call::<Read>(&ReadParams { turn_id: which })?.1
     };
-    let kept = client.call::<Read>(&ReadParams { turn_id })?;
     if args.json {
         context.output.json(&kept)?;
     } else if let Some(answer) = &kept.outcome.answer {

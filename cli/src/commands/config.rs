@@ -43,7 +43,7 @@ pub(crate) fn run(context: &mut Context, args: ConfigArgs) -> Result<Exit, Failu
     if let Some(ConfigCommand::Import(args)) = args.command {
         return import::run(context, args);
     }
-    let read = context.connect()?.call::<Read>(&Empty {})?;
+    let (_, read) = context.call::<Read>(&Empty {})?;
     let endpoint = Endpoint::resolve(&context.env).map_err(|error| LaunchError::from(error).to_wire())?;
     let facts = Facts {
         notes: notes(&read, &context.env),

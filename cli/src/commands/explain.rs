@@ -18,7 +18,7 @@ pub(crate) fn run(context: &mut Context, args: ExplainArgs) -> Result<Exit, Fail
     }
     let limit = if args.all { None } else { Some(1) };
     let params = ListParams { turn_id: which.clone(), limit };
-    let list = context.connect()?.call::<List>(&params)?;
+    let (_, list) = context.call::<List>(&params)?;
     let Some(latest) = list.traces.first() else { return Err(none(which.as_deref()).into()) };
     let now = words::unix_now();
     if args.all {

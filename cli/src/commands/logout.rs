@@ -12,10 +12,9 @@ use crate::failure::Failure;
 
 /// Signs out. Being signed out already is no failure.
 pub(crate) fn run(context: &mut Context, args: LogoutArgs) -> Result<Exit, Failure> {
-    let mut client = context.connect()?;
     context.output.progress("signing out")?;
     let is_chosen = args.account.is_some();
-    let result = client.call::<Logout>(&OfAccount { account: args.account })?;
+    let (mut client, result) = context.call::<Logout>(&OfAccount { account: args.account })?;
     if args.json {
         context.output.json(&result)?;
         return Ok(Exit::Success);
@@ -37,9 +36,9 @@ pub(crate) fn run(context: &mut Context, args: LogoutArgs) -> Result<Exit, Failu
 
 /// Signs every account out and forgets it, and what came of each in words.
 pub(super) fn sign_all_out(context: &mut Context) -> Result<Vec<String>, Failure> {
-    let mut client = context.connect()?;
     context.output.progress("signing out")?;
-    let mut accounts = client.call::<AccountList>(&Empty {})?.accounts;
+    let (mut client, list) = context.call::<AccountList>(&Empty {})?;
+    let mut accounts = list.accounts;
     // The default one can be removed only when there is no other.
     accounts.sort_by_key(|account| account.is_default);
     let is_one_of_several = accounts.len() > 1;

@@ -10,9 +10,8 @@ use crate::failure::Failure;
 
 /// Lists the models, by default those that the official client shows.
 pub(crate) fn run(context: &mut Context, args: &ModelsArgs) -> Result<Exit, Failure> {
-    let mut client = context.connect()?;
     context.output.progress("asking for the models")?;
-    let list = client.call::<List>(&OfAccount { account: args.account.clone() })?;
+    let (_, list) = context.call::<List>(&OfAccount { account: args.account.clone() })?;
     if args.json {
         context.output.json(&list)?;
         return Ok(Exit::Success);

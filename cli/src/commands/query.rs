@@ -11,7 +11,7 @@ use codex_oauth_proto::api::Empty;
 use codex_oauth_proto::api::daemon::Status;
 use codex_oauth_proto::api::turn::{
     COMPLETED, Completed, DELTA, Delta, InputItem, Interrupt as InterruptTurn, InterruptParams, PROGRESS,
-    Progress, Start, StartParams,
+    Progress, Start, StartParams, StartResult,
 };
 use codex_oauth_proto::env::Env;
 use codex_oauth_proto::local::AsSource as _;
@@ -32,10 +32,6 @@ const QUIET: Duration = Duration::from_secs(10);
 /// How long that sign may take: an answer needs microseconds, and a machine that is out of memory seconds.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
 
-/// Daemons that a question is offered to. Each hand-over is an upgrade or an end for want of use, so more than one in the
-/// instant between welcome and question is no hand-over.
-const MAX_OFFERS: u32 = 3;
-
 /// How long a turn that was called off has to say so.
 const INTERRUPT_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -52,7 +48,8 @@ pub(crate) fn run(context: &mut Context, args: QueryArgs) -> Result<Exit, Failur
         temperature: None,
         account: args.account,
     };
-    let (mut client, turn_id) = start(context, &params)?;
+    context.output.progress("asking")?;
+    let (mut client, StartResult { turn_id }) = context.call::<Start>(&params)?;
     match follow(context, &mut client, &turn_id, &interrupt, &mut printer) {
         Ok(Some(end)) => printer.finish(&mut context.output, &end),
         Ok(None) => {
@@ -69,25 +66,6 @@ pub(crate) fn run(context: &mut Context, args: QueryArgs) -> Result<Exit, Failur
             Err(failure)
         }
     }
-}
-
-/// Gives the question to the daemon, or to its successor when it is about to end: then it has not taken the question.
-fn start(context: &mut Context, params: &StartParams) -> Result<(Client, String), Failure> {
-    let mut offers = 1;
-    loop {
-        let mut client = context.connect()?;
-        context.output.progress("asking")?;
-        match client.call::<Start>(params) {
-            Ok(started) => return Ok((client, started.turn_id)),
-            Err(error) if is_leaving(&error) && offers < MAX_OFFERS => offers += 1,
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Whether a daemon that is about to end says that it took nothing on.
-fn is_leaving(error: &WireError) -> bool {
-    error.code == ErrorCode::Draining && error.retry == Retry::Safe
 }
 
 /// A turn's end, as the daemon said it and as this build reads it.

@@ -27,15 +27,15 @@ struct Facts {
 
 /// Shows the state. Starts the daemon when none runs, since only it knows who is signed in.
 pub(crate) fn run(context: &mut Context, args: &StatusArgs) -> Result<Exit, Failure> {
-    let mut client = context.connect()?;
     if args.probe {
         context.output.progress("trying the login")?;
     }
+    let params = ReadParams { probe: args.probe, account: args.account.clone() };
+    let (mut client, account) = context.call::<Read>(&params)?;
+    let params = RateLimitsParams { refresh: false, account: args.account.clone() };
     let facts = Facts {
-        account: client.call::<Read>(&ReadParams { probe: args.probe, account: args.account.clone() })?,
-        rate_limits: client
-            .call::<RateLimitsRead>(&RateLimitsParams { refresh: false, account: args.account.clone() })?
-            .rate_limits,
+        account,
+        rate_limits: client.call::<RateLimitsRead>(&params)?.rate_limits,
         daemon: client.call::<Status>(&Empty {})?,
         warnings: client.welcome().warnings.clone(),
     };

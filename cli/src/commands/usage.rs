@@ -12,9 +12,9 @@ use crate::words::table;
 
 /// Shows the limits. A limit that is reached is information here, not a failure.
 pub(crate) fn run(context: &mut Context, args: UsageArgs) -> Result<Exit, Failure> {
-    let mut client = context.connect()?;
     context.output.progress("asking for the usage")?;
-    let read = client.call::<RateLimitsRead>(&RateLimitsParams { refresh: true, account: args.account })?;
+    let params = RateLimitsParams { refresh: true, account: args.account };
+    let (_, read) = context.call::<RateLimitsRead>(&params)?;
     if args.json {
         context.output.json(&read)?;
         return Ok(Exit::Success);

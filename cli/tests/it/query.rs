@@ -195,6 +195,18 @@ fn control_characters_reach_a_pipe_unchanged() {
     daemon.done();
 }
 
+#[test]
+fn a_question_that_a_leaving_daemon_did_not_take_goes_to_the_next_one() {
+    let place = Place::new();
+    let daemon = place.daemon_that_leaves(script(|mut session| {
+        session.turn();
+        session.complete(&json!({ "answer": "from the next" }));
+    }));
+    let ran = place.run(&["query", "x"]);
+    assert_eq!((ran.code(), ran.stdout.as_str()), (0, "from the next\n"), "{}", ran.stderr);
+    daemon.done();
+}
+
 fn failed() -> Value {
     let error =
         WireError::upstream(ErrorCode::StreamInterrupted, Retry::Unknown, "could not finish: it broke off")

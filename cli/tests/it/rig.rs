@@ -2,6 +2,7 @@
 
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -48,6 +49,23 @@ impl Place {
                 let (stream, _) = listener.accept().unwrap();
                 script(Session::open(stream, &opening));
             }
+            done.send(()).unwrap();
+        });
+        Daemon { ended }
+    }
+
+    /// A daemon that ends behind its welcome, and the one after it.
+    pub(crate) fn daemon_that_leaves(&self, next: Script) -> Daemon {
+        let listener = UnixListener::bind(self.path().join("daemon.sock")).unwrap();
+        let (done, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            BufReader::new(&stream).read_line(&mut String::new()).unwrap();
+            // Before the welcome, so that what the client sends then cannot leave it.
+            stream.shutdown(Shutdown::Read).unwrap();
+            stream.write_all(format!("{}\n", json!(welcome(&[]))).as_bytes()).unwrap();
+            let (stream, _) = listener.accept().unwrap();
+            next(Session::open(stream, &welcome(&[])));
             done.send(()).unwrap();
         });
         Daemon { ended }

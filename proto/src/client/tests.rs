@@ -87,17 +87,30 @@ fn an_answer_comes_in_its_order_among_what_else_the_daemon_says() {
 }
 
 #[test]
+fn what_the_daemon_never_got_may_be_asked_again() {
+    let (mut client, daemon) = pair();
+    drop(daemon);
+    let question = client.call::<Start>(&StartParams::default()).unwrap_err();
+    assert_eq!((question.code, question.retry), (ErrorCode::DaemonUnavailable, Retry::Safe));
+    assert!(question.message.starts_with("could not send turn/start to the daemon: "), "{question:?}");
+}
+
+#[test]
 fn only_a_lost_question_is_in_doubt() {
     let lost = |ask: fn(&mut Client) -> WireError| {
         let (mut client, daemon) = pair();
-        drop(daemon);
-        ask(&mut client)
+        let served = thread::spawn(move || BufReader::new(daemon).lines().next());
+        let error = ask(&mut client);
+        assert!(served.join().unwrap().is_some(), "it had come");
+        error
     };
     let question = lost(|client| client.call::<Start>(&StartParams::default()).unwrap_err());
     assert_eq!((question.code, question.next_step), (ErrorCode::OutcomeUnknown, Some(NextStep::AskAgain)));
     let list =
         lost(|client| client.call::<model::List>(&crate::api::account::OfAccount::default()).unwrap_err());
     assert_eq!((list.code, list.next_step), (ErrorCode::DaemonUnavailable, Some(NextStep::Retry)));
-    let wait = lost(|client| client.notification().unwrap_err());
+    let (mut client, daemon) = pair();
+    drop(daemon);
+    let wait = client.notification().unwrap_err();
     assert_eq!(wait.message, "could not hear from the daemon: it closed the connection");
 }

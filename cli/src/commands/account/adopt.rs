@@ -88,7 +88,7 @@ pub(super) fn attach(context: &mut Context, args: AdoptArgs, mode: AdoptMode) ->
 fn adopt(context: &mut Context, name: &str, file: &Path, mode: AdoptMode) -> Result<String, Failure> {
     let shown = file.display().to_string();
     let params = AdoptParams { account: name.to_owned(), file: shown.clone(), mode };
-    context.connect()?.call::<AccountAdopt>(&params)?;
+    context.call::<AccountAdopt>(&params)?;
     Ok(shown)
 }
 

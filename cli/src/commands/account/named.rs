@@ -18,7 +18,7 @@ const FIRST: &str = "default";
 
 /// Shows every account.
 pub(super) fn list(context: &mut Context, json: bool) -> Result<Exit, Failure> {
-    let list = context.connect()?.call::<AccountList>(&Empty {})?;
+    let (_, list) = context.call::<AccountList>(&Empty {})?;
     if json {
         context.output.json(&list)?;
     } else {
@@ -29,7 +29,7 @@ pub(super) fn list(context: &mut Context, json: bool) -> Result<Exit, Failure> {
 
 /// Makes an account the default one.
 pub(super) fn use_account(context: &mut Context, name: &str) -> Result<Exit, Failure> {
-    context.connect()?.call::<AccountUse>(&AccountParams { account: name.to_owned() })?;
+    context.call::<AccountUse>(&AccountParams { account: name.to_owned() })?;
     context
         .output
         .say(&format!("`{name}` serves every session that names no account; nobody was signed out"))?;
