@@ -26,7 +26,7 @@ fn opened_with(rig: &Rig, bytes: &[u8]) -> Option<Value> {
 
 #[test]
 fn junk_is_refused_with_a_code_and_the_daemon_lives() {
-    let rig = Rig::new().limits(&[("hello_ms", 300)]);
+    let rig = Rig::new().limits(&[("hello_ms", 60_000)]);
     let _daemon = rig.daemon();
     let mut long = vec![b'x'; MAX_LINE_BYTES + 1];
     long.push(b'\n');

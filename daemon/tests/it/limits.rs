@@ -80,7 +80,7 @@ fn who_does_not_read_costs_little_and_is_closed_while_the_others_are_answered_wh
 #[test]
 fn an_endless_line_costs_the_daemon_no_more_than_twice_the_bound() {
     const SENT: usize = 8;
-    let rig = Rig::new();
+    let rig = Rig::new().limits(&[("hello_ms", 60_000)]);
     let daemon = rig.daemon();
     let piece = vec![b'x'; MAX_LINE_BYTES];
     for role in [None, Some(Role::Api), Some(Role::Mcp)] {

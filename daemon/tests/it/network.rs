@@ -183,7 +183,7 @@ fn each_failure_on_the_way_says_what_it_is_and_whose_choice_in_an_error_and_in_t
             StepName::Tls,
         ),
     ];
-    let mut rig = rig.limits(&[("connect_ms", 1_500), ("backend_request_ms", 2_000), ("turn_retries", 1)]);
+    let mut rig = rig.limits(&[("connect_ms", 1_500), ("backend_request_ms", 30_000), ("turn_retries", 1)]);
     for (name, url, ca, told, step, failed_at) in rows {
         rig = rig.set(&[("HTTPS_PROXY", &url), ("CODEX_OAUTH_CA_FILE", ca)]);
         let daemon = rig.daemon();

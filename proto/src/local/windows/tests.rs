@@ -71,21 +71,29 @@ fn both_ends_write_much_while_their_reads_pend() {
 
 #[test]
 fn a_pipe_of_another_owner_is_told_by_name_and_hears_nothing() {
+    const GOODBYE: &[u8] = b"goodbye";
     let (_folder, endpoint) = place();
     let listener = listen(&endpoint, &format!("O:BAD:P(A;;GA;;;{})", current_user())).unwrap();
     // A client that has gone before it is accepted is passed over, and the next one waited for: that one says goodbye.
     let serving = thread::spawn(move || {
         let mut heard = Vec::new();
         while heard.is_empty() {
-            listener.accept().unwrap().read_to_end(&mut heard).unwrap();
+            listener.accept().unwrap().take(GOODBYE.len() as u64).read_to_end(&mut heard).unwrap();
         }
         heard
     });
     let refused = open(&endpoint).unwrap_err();
     assert!(matches!(refused, ConnectError::ForeignDaemon { .. }), "{refused}");
     assert!(refused.to_string().contains("S-1-5-32-544"), "{refused}");
-    dial(&endpoint, current_user(), &Caller::unwatched()).unwrap().write_all(b"goodbye").unwrap();
-    assert_eq!(serving.join().unwrap(), b"goodbye", "and nothing before it");
+    let mut last = loop {
+        match dial(&endpoint, current_user(), &Caller::unwatched()) {
+            Err(ConnectError::Busy) => {}
+            dialled => break dialled.unwrap(),
+        }
+    };
+    last.write_all(GOODBYE).unwrap();
+    // It stays until it was heard.
+    assert_eq!(serving.join().unwrap(), GOODBYE, "and nothing before it");
 }
 
 #[test]
